@@ -1,0 +1,86 @@
+// Package control is the daemon's unix socket: HTTP, GET only, JSON and pcap.
+//
+//	GET /v1/status                    Status as JSON
+//	GET /v1/capture?iface=NAME        what that interface receives and answers, as nanosecond pcap, until the client half-closes
+//
+// Errors are plain text with a status code. The API only reads: who may open
+// the socket may look, nothing more.
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/net/netutil"
+)
+
+const (
+	maxConns    = 32
+	maxCaptures = 4
+	patience    = 10 * time.Second // for a client to send its request or take our answer
+)
+
+// Options says what the server shows.
+type Options struct {
+	Source Source
+	Tap    Tap // nil: no captures
+	Logger *zap.Logger
+}
+
+// Server answers on the control socket.
+type Server struct {
+	opts     Options
+	listener *net.UnixListener
+	captures atomic.Int32
+	drops    atomic.Uint64
+}
+
+// Serve answers until ctx ends, then closes and removes the socket.
+func (s *Server) Serve(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("GET /v1/capture", s.capture)
+	hs := &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: patience,
+		IdleTimeout:       patience,
+		MaxHeaderBytes:    8 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          zap.NewStdLog(s.opts.Logger.Named("http")),
+	}
+	stop := context.AfterFunc(ctx, func() { hs.Close() })
+	defer stop()
+	err := hs.Serve(netutil.LimitListener(s.listener, maxConns))
+	if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return fmt.Errorf("control socket %s: %w", s.listener.Addr(), err)
+}
+
+// Close closes and removes the socket, for a Server whose Serve never ran.
+func (s *Server) Close() error { return s.listener.Close() }
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	st := s.opts.Source.Status()
+	st.CaptureDrops = s.drops.Load()
+	body, err := json.MarshalIndent(&st, "", "  ")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	extend(w)
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(append(body, '\n'))
+}
+
+// extend gives the client another while to take what is written next.
+func extend(w http.ResponseWriter) {
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience))
+}

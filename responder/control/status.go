@@ -1,0 +1,158 @@
+package control
+
+import "time"
+
+// Status is what a running daemon tells about itself: `xdpxe status --json`
+// and GET /v1/status print exactly this. Fields are added, never renamed or
+// given another meaning. Counters count since the daemon started.
+type Status struct {
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Time    time.Time `json:"time"` // when this was put together
+	Started time.Time `json:"started"`
+
+	Config     Config      `json:"config"`
+	Interfaces []Interface `json:"interfaces"` // ordered by name
+
+	Requests     []Requests  `json:"requests"`
+	Diagnoses    []Diagnosis `json:"diagnoses"`
+	Recent       []Outcome   `json:"recent"`        // last outcomes, newest first; bounded
+	OutcomesLost uint64      `json:"outcomes_lost"` // neither logged nor in Recent: too many at once
+	CaptureDrops uint64      `json:"capture_drops"` // frames that captures could not keep up with; the control server sets it
+	TFTP         TFTP        `json:"tftp"`
+}
+
+// Uptime returns how long the daemon had been running when it made s.
+func (s *Status) Uptime() time.Duration { return s.Time.Sub(s.Started) }
+
+// Config says what is being served and how the last reload went.
+type Config struct {
+	File          string    `json:"file"`           // empty: flags alone (-i, --root)
+	Root          string    `json:"root"`           // directory of the boot files
+	Loaded        time.Time `json:"loaded"`         // when the configuration in force was loaded
+	ReloadsOK     uint64    `json:"reloads_ok"`     // without the first load
+	ReloadsFailed uint64    `json:"reloads_failed"` // each left the configuration in force alone
+	// LastError is why the newest reload failed, empty once one succeeded since.
+	LastError   string    `json:"last_error,omitempty"`
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+}
+
+// Interface is one network interface and its way to the wire.
+type Interface struct {
+	Name  string `json:"name"`
+	Index int    `json:"index"`
+	MAC   string `json:"mac,omitempty"`
+	// State is "serving", or in a few words why nothing is served there now
+	// ("interface gone", "link down", …).
+	State string `json:"state"`
+
+	Tier     string    `json:"tier"`               // native, generic, ringbuf, socket; empty: none
+	Attach   string    `json:"attach,omitempty"`   // native, generic; empty: no XDP program
+	Deliver  string    `json:"deliver,omitempty"`  // steal, tee; empty without XDP
+	ZeroCopy bool      `json:"zero_copy"`          // what the AF_XDP sockets obtained
+	Queues   int       `json:"queues"`             // receive queues served, each by its own worker
+	Why      []string  `json:"why,omitempty"`      // for each better datapath, why it is not in use
+	Networks []Network `json:"networks,omitempty"` // addresses that are answered with
+
+	// BeatAge is the age of the heartbeat in seconds; negative: none is kept (no XDP).
+	BeatAge float64 `json:"beat_age_seconds"`
+	Alive   bool    `json:"alive"` // all workers turn their loops
+
+	XDP  []XDPCount `json:"xdp,omitempty"` // only reasons that occurred
+	Wire Wire       `json:"wire"`
+}
+
+// Network is one IPv4 address of an interface or of a VLAN device on it.
+type Network struct {
+	Device string `json:"device"`         // the interface itself or a VLAN device
+	VLAN   string `json:"vlan,omitempty"` // ids outermost first, "100" or "100.20"; empty: untagged
+	Prefix string `json:"prefix"`         // address/bits
+}
+
+// XDPCount is how many packets left the XDP program for one reason.
+type XDPCount struct {
+	Reason  string `json:"reason"`
+	Packets uint64 `json:"packets"`
+}
+
+// Wire adds up the transports' own counters, in packets.
+type Wire struct {
+	Received   uint64 `json:"received"`
+	Sent       uint64 `json:"sent"`
+	BadFrames  uint64 `json:"bad_frames"`
+	Stale      uint64 `json:"stale"`
+	SendErrors uint64 `json:"send_errors"`
+	Dropped    uint64 `json:"dropped"` // by the kernel: ring full, no free frame, socket buffer full
+}
+
+// Requests is how many requests ended alike.
+type Requests struct {
+	Iface  string `json:"iface"`
+	Tier   string `json:"tier"`
+	Stage  string `json:"stage"`  // discover, bootserver, other
+	Reason string `json:"reason"` // packet.Reason: "answered", or why there was no answer
+	Count  uint64 `json:"count"`
+}
+
+// Diagnosis counts sightings of something that keeps machines from booting:
+// another server that claims PXEClient, a relay that overrides option 54, ….
+type Diagnosis struct {
+	Kind     string    `json:"kind"`   // bounded set of words, a metric label
+	Server   string    `json:"server"` // address of who is at fault; empty if unknown
+	Count    uint64    `json:"count"`
+	LastSeen time.Time `json:"last_seen,omitzero"`
+	Advice   string    `json:"advice,omitempty"`
+}
+
+// Outcome is what became of one client's request.
+type Outcome struct {
+	Time    time.Time `json:"time"`
+	Client  string    `json:"client"` // hardware address
+	UUID    string    `json:"uuid,omitempty"`
+	XID     string    `json:"xid"`
+	Iface   string    `json:"iface"`
+	Tier    string    `json:"tier"`
+	Stage   string    `json:"stage"`
+	Relay   string    `json:"relay,omitempty"`
+	Arch    string    `json:"arch,omitempty"`
+	Reason  string    `json:"reason"`
+	Rule    string    `json:"rule,omitempty"`
+	Profile string    `json:"profile,omitempty"`
+	File    string    `json:"file,omitempty"`
+}
+
+// TFTP is the file server's side.
+type TFTP struct {
+	Listen          []string       `json:"listen,omitempty"` // addresses it answers on
+	Active          int            `json:"active"`
+	Requests        uint64         `json:"requests"`
+	Outcomes        []TFTPOutcome  `json:"outcomes,omitempty"` // of finished and of refused transfers
+	BytesSent       uint64         `json:"bytes_sent"`         // payload, retransmissions included
+	Retransmissions uint64         `json:"retransmissions"`    // windows sent again
+	SendErrors      uint64         `json:"send_errors"`
+	Transfers       []TFTPTransfer `json:"transfers,omitempty"` // those under way; bounded
+}
+
+// TFTPOutcome is how many transfers ended alike: complete, timeout, refused by
+// the client, not_found, ….
+type TFTPOutcome struct {
+	Outcome string `json:"outcome"`
+	Count   uint64 `json:"count"`
+}
+
+// TFTPTransfer is one transfer under way.
+type TFTPTransfer struct {
+	Client     string    `json:"client"` // address and port
+	File       string    `json:"file"`
+	Size       int64     `json:"size"`
+	Acked      int64     `json:"acked"` // bytes that the client has confirmed
+	BlockSize  int       `json:"block_size"`
+	WindowSize int       `json:"window_size"`
+	Started    time.Time `json:"started"`
+}
+
+// Source gives the state of the daemon. Status is called from any goroutine,
+// at most a few times a second, and must not wait for the network or a worker.
+type Source interface {
+	Status() Status
+}
