@@ -25,6 +25,7 @@ const (
 	maxConns    = 32
 	maxCaptures = 4
 	patience    = 10 * time.Second // for a client to send its request or take our answer
+	farewell    = 2 * time.Second  // for answers under way when the daemon stops
 )
 
 // Options says what the server shows.
@@ -55,13 +56,24 @@ func (s *Server) Serve(ctx context.Context) error {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          zap.NewStdLog(s.opts.Logger.Named("http")),
 	}
-	stop := context.AfterFunc(ctx, func() { hs.Close() })
-	defer stop()
-	err := hs.Serve(netutil.LimitListener(s.listener, maxConns))
-	if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-		return nil
+	ended := make(chan error, 1)
+	go func() { ended <- hs.Serve(netutil.LimitListener(s.listener, maxConns)) }()
+	select {
+	case err := <-ended:
+		if errors.Is(err, net.ErrClosed) { // Close
+			return nil
+		}
+		return fmt.Errorf("control socket %s: %w", s.listener.Addr(), err)
+	case <-ctx.Done():
 	}
-	return fmt.Errorf("control socket %s: %w", s.listener.Addr(), err)
+	// Captures see the end of ctx too and finish their stream.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	if err := hs.Shutdown(last); err != nil {
+		hs.Close()
+	}
+	<-ended
+	return nil
 }
 
 // Close closes and removes the socket, for a Server whose Serve never ran.

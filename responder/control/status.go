@@ -42,7 +42,7 @@ type Interface struct {
 	Name  string `json:"name"`
 	Index int    `json:"index"`
 	MAC   string `json:"mac,omitempty"`
-	// State is "serving", or in a few words why nothing is served there now
+	// State is StateServing, or in a few words why nothing is served there now
 	// ("interface gone", "link down", …).
 	State string `json:"state"`
 
@@ -61,6 +61,12 @@ type Interface struct {
 	XDP  []XDPCount `json:"xdp,omitempty"` // only reasons that occurred
 	Wire Wire       `json:"wire"`
 }
+
+// StateServing is the State of an interface whose requests are being answered.
+const StateServing = "serving"
+
+// Serving reports whether requests on the interface are being answered now.
+func (i *Interface) Serving() bool { return i.State == StateServing && i.Alive }
 
 // Network is one IPv4 address of an interface or of a VLAN device on it.
 type Network struct {

@@ -1,0 +1,178 @@
+// Package metrics shows the daemon's state to Prometheus.
+//
+// Metrics are made from one control.Status at each scrape, so that nothing is
+// counted twice and no hot path knows of Prometheus. Every label has a bounded
+// set of values: interfaces, tiers, stages, reasons, outcomes. Clients are no
+// labels; `xdpxe status` and the log have them.
+package metrics
+
+import (
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/xdpxe/xdpxe/responder/control"
+)
+
+// collector makes metrics from snapshots; it keeps no state.
+type collector struct{ source control.Source }
+
+// NewCollector returns a collector of all xdpxe_ metrics.
+func NewCollector(source control.Source) prometheus.Collector { return collector{source} }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("xdpxe_"+name, help, labels, nil)
+}
+
+var (
+	buildInfo = desc("build_info", "Version of the running daemon; always 1.", "version", "goversion")
+
+	requests = desc("requests_total", "Requests by what became of them: answered, or the reason for silence.", "iface", "tier", "stage", "reason")
+	outcomes = desc("outcomes_lost_total", "Outcomes of requests that were neither logged nor remembered, because there were too many at once.")
+	diagnose = desc("diagnoses_total", "Sightings of something that keeps machines from booting, by kind.", "kind")
+
+	datapath     = desc("datapath_info", "How requests reach the daemon on an interface; always 1.", "iface", "tier", "attach", "deliver", "zero_copy")
+	serving      = desc("interface_serving", "Whether requests on the interface are being answered.", "iface")
+	queues       = desc("interface_queues", "Receive queues served on the interface.", "iface")
+	beatAge      = desc("heartbeat_age_seconds", "Age of the heartbeat that the XDP program reads; past the limit it passes everything.", "iface")
+	xdpPackets   = desc("xdp_packets_total", "Packets by the reason for which they left the XDP program.", "iface", "reason")
+	received     = desc("received_packets_total", "Packets that reached the daemon.", "iface")
+	sent         = desc("sent_packets_total", "Answers handed to the kernel.", "iface")
+	badFrames    = desc("bad_frames_total", "Received packets that could not be parsed.", "iface")
+	stale        = desc("stale_packets_total", "Ring buffer records older than their client's patience.", "iface")
+	sendErrors   = desc("send_errors_total", "Answers that the kernel refused.", "iface")
+	dropped      = desc("dropped_packets_total", "Packets that the kernel dropped before the daemon: ring full, no free frame, socket buffer full.", "iface")
+	captureDrops = desc("capture_dropped_frames_total", "Frames that captures could not keep up with.")
+
+	reloads    = desc("config_reloads_total", "Configuration reloads by result.", "result")
+	reloadGood = desc("config_last_reload_successful", "Whether the newest reload of the configuration succeeded.")
+	loaded     = desc("config_last_success_timestamp_seconds", "When the configuration in force was loaded.")
+
+	tftpRequests = desc("tftp_requests_total", "TFTP read requests.")
+	tftpEnded    = desc("tftp_transfers_total", "TFTP transfers by how they ended.", "outcome")
+	tftpActive   = desc("tftp_transfers_active", "TFTP transfers under way.")
+	tftpBytes    = desc("tftp_sent_bytes_total", "File bytes sent by TFTP, retransmissions included.")
+	tftpAgain    = desc("tftp_retransmissions_total", "TFTP windows sent again.")
+	tftpErrors   = desc("tftp_send_errors_total", "TFTP datagrams that the kernel refused.")
+)
+
+var all = []*prometheus.Desc{
+	buildInfo, requests, outcomes, diagnose,
+	datapath, serving, queues, beatAge, xdpPackets, received, sent, badFrames, stale, sendErrors, dropped, captureDrops,
+	reloads, reloadGood, loaded,
+	tftpRequests, tftpEnded, tftpActive, tftpBytes, tftpAgain, tftpErrors,
+}
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range all {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	st, e := c.source.Status(), emitter{ch}
+	e.gauge(buildInfo, 1, st.Version, runtime.Version())
+
+	byEnd := make(map[[4]string]uint64)
+	for _, r := range st.Requests {
+		byEnd[[4]string{r.Iface, r.Tier, r.Stage, r.Reason}] += r.Count
+	}
+	for l, n := range byEnd {
+		e.counter(requests, n, l[:]...)
+	}
+	e.counter(outcomes, st.OutcomesLost)
+	e.counter(captureDrops, st.CaptureDrops)
+	byKind := make(map[string]uint64)
+	for _, d := range st.Diagnoses {
+		byKind[d.Kind] += d.Count
+	}
+	for kind, n := range byKind {
+		e.counter(diagnose, n, kind)
+	}
+	for i := range st.Interfaces {
+		e.iface(&st.Interfaces[i])
+	}
+	e.config(&st.Config)
+	e.tftp(&st.TFTP)
+}
+
+// emitter turns values into metrics. A label that Prometheus would refuse is
+// made valid: one odd name must not cost the whole scrape.
+type emitter struct{ ch chan<- prometheus.Metric }
+
+func (e emitter) emit(d *prometheus.Desc, t prometheus.ValueType, v float64, labels []string) {
+	valid := make([]string, len(labels))
+	for i, l := range labels {
+		valid[i] = strings.ToValidUTF8(l, "?")
+	}
+	m, err := prometheus.NewConstMetric(d, t, v, valid...)
+	if err != nil {
+		m = prometheus.NewInvalidMetric(d, err)
+	}
+	e.ch <- m
+}
+
+func (e emitter) counter(d *prometheus.Desc, n uint64, labels ...string) {
+	e.emit(d, prometheus.CounterValue, float64(n), labels)
+}
+
+func (e emitter) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	e.emit(d, prometheus.GaugeValue, v, labels)
+}
+
+func (e emitter) iface(i *control.Interface) {
+	if i.Tier != "" {
+		e.gauge(datapath, 1, i.Name, i.Tier, i.Attach, i.Deliver, strconv.FormatBool(i.ZeroCopy))
+	}
+	e.gauge(serving, truth(i.Serving()), i.Name)
+	e.gauge(queues, float64(i.Queues), i.Name)
+	if i.BeatAge >= 0 {
+		e.gauge(beatAge, i.BeatAge, i.Name)
+	}
+	byReason := make(map[string]uint64)
+	for _, x := range i.XDP {
+		byReason[x.Reason] += x.Packets
+	}
+	for reason, n := range byReason {
+		e.counter(xdpPackets, n, i.Name, reason)
+	}
+	e.counter(received, i.Wire.Received, i.Name)
+	e.counter(sent, i.Wire.Sent, i.Name)
+	e.counter(badFrames, i.Wire.BadFrames, i.Name)
+	e.counter(stale, i.Wire.Stale, i.Name)
+	e.counter(sendErrors, i.Wire.SendErrors, i.Name)
+	e.counter(dropped, i.Wire.Dropped, i.Name)
+}
+
+func (e emitter) config(c *control.Config) {
+	e.counter(reloads, c.ReloadsOK, "ok")
+	e.counter(reloads, c.ReloadsFailed, "failed")
+	e.gauge(reloadGood, truth(c.LastError == ""))
+	e.gauge(loaded, float64(c.Loaded.UnixMilli())/1000)
+}
+
+func (e emitter) tftp(t *control.TFTP) {
+	e.counter(tftpRequests, t.Requests)
+	byOutcome := make(map[string]uint64)
+	for _, o := range t.Outcomes {
+		byOutcome[o.Outcome] += o.Count
+	}
+	for outcome, n := range byOutcome {
+		e.counter(tftpEnded, n, outcome)
+	}
+	e.gauge(tftpActive, float64(t.Active))
+	e.counter(tftpBytes, t.BytesSent)
+	e.counter(tftpAgain, t.Retransmissions)
+	e.counter(tftpErrors, t.SendErrors)
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
