@@ -25,6 +25,7 @@ const (
 	LeaseRequest // DHCPREQUEST on 67: the DHCP server's business
 	OtherServer  // option 54 names another server
 	HTTPOn4011   // HTTPClient has no boot server step
+	BootItem     // asks for an item of a boot menu (43.71): menus are not served
 
 	// The policy.
 	ClientNotAllowed // outside of `clients:`
@@ -46,7 +47,7 @@ var reasonNames = [NumReasons]string{
 	Answered: "answered", BadFrame: "bad_frame", Truncated: "truncated", BadMagic: "bad_magic",
 	NotRequest: "not_request", BadHardware: "bad_hardware", BadRelay: "bad_relay", NoSource: "no_source",
 	NotPXE: "not_pxe", BOOTP: "bootp", WrongType: "wrong_type", LeaseRequest: "lease_request",
-	OtherServer: "other_server", HTTPOn4011: "http_on_4011",
+	OtherServer: "other_server", HTTPOn4011: "http_on_4011", BootItem: "boot_item",
 	ClientNotAllowed: "client_not_allowed", NoAddress: "no_address", RuleIgnore: "rule_ignore",
 	DefaultIgnore: "default_ignore", UnknownArch: "unknown_arch", NoFileForArch: "no_file_for_arch",
 	ReplyTooLong: "reply_too_long", NoBuffer: "no_buffer", SendError: "send_error",

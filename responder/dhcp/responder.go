@@ -1,0 +1,106 @@
+package dhcp
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/xdpxe/xdpxe/responder/packet"
+	"github.com/xdpxe/xdpxe/responder/policy"
+)
+
+// Policy decides who is answered and with what; *policy.Snapshot is one. It
+// must not change, and its methods must be safe for concurrent use and keep
+// nothing of what they are given.
+type Policy interface {
+	// Decide says what a machine boots.
+	Decide(*policy.Machine) policy.Decision
+	// Allowed reports whether a relay, network or client address is served at all.
+	Allowed(netip.Addr) bool
+	// VendorClass reports whether option 60 is of a class that is served, and whether it wants HTTP.
+	VendorClass(class []byte) (http, ok bool)
+	// UsesRelayFacts reports whether a decision may depend on option 82, which
+	// requests on 4011 do not carry: it is remembered from the DISCOVER then.
+	UsesRelayFacts() bool
+}
+
+// Link is what is known of the network that a request came in on.
+type Link struct {
+	Name    string
+	IfIndex int
+	MAC     [6]byte    // Ethernet source of replies
+	Addr    netip.Addr // of the boot server: option 54, siaddr and source of every reply
+	// Prefixes are the interface's networks. Their Addr may be the
+	// interface's own address, which then is no relay's.
+	Prefixes []netip.Prefix
+}
+
+// Options are the optional parts of a Responder.
+type Options struct {
+	// Previous is the Responder that this one takes over from: what relays
+	// said of clients between DISCOVER and boot server request is kept.
+	Previous *Responder
+}
+
+// Responder is one configuration's way to answer: a policy and, if that policy
+// depends on option 82, the memory of it. It is safe for concurrent use.
+type Responder struct {
+	policy Policy
+	facts  *relayMemory // nil unless the policy uses it
+}
+
+// New returns a Responder that answers as p says.
+func New(p Policy, opts Options) *Responder {
+	r := &Responder{policy: p}
+	if p.UsesRelayFacts() {
+		if opts.Previous != nil {
+			r.facts = opts.Previous.facts
+		}
+		if r.facts == nil {
+			r.facts = newRelayMemory()
+		}
+	}
+	return r
+}
+
+// Worker is one goroutine's state for answering: the view of the request in
+// hand and the machine that the policy is asked about.
+type Worker struct {
+	r       *Responder
+	view    View
+	machine policy.Machine
+	recall  relayFacts // copied out of the shared memory
+}
+
+// NewWorker returns a Worker of r. A Worker has one owner.
+func (r *Responder) NewWorker() *Worker { return &Worker{r: r} }
+
+// Handle answers one request. in.Meta and in.Payload are the datagram, link
+// the network that it came in on (nil if no address of ours is there), now the
+// time for what is remembered of relays.
+//
+// out must come with a Payload of length 0 and capacity conn.MaxPayload; if
+// the Result's Reason is Answered, out.Payload and out.Meta are the reply,
+// complete with VLAN tags and Ethernet addresses. Else out.Payload keeps its
+// length 0. Nothing of in is kept.
+func (w *Worker) Handle(now time.Time, link *Link, in, out *packet.Packet) (res Result) {
+	res.Reason = w.examine(link, in, &res)
+	if res.Reason != packet.Answered {
+		return res
+	}
+	w.recallRelay(now, link, in, &res)
+	res.Decision = w.r.policy.Decide(&w.machine)
+	if res.Reason = res.Decision.Reason; res.Reason != packet.Answered {
+		return res
+	}
+	// A reply without a file makes edk2 give up (PXE-E21), and one with the
+	// wrong class makes an HTTP client ignore its DHCP server too.
+	if res.Decision.File == "" || (res.Decision.Style == policy.StyleHTTP) != w.machine.HTTP {
+		res.Reason = packet.NoFileForArch
+		return res
+	}
+	if res.Reason = w.build(link, &res, out); res.Reason == packet.Answered {
+		w.address(link, in, &out.Meta, &res)
+		w.rememberRelay(now, &res)
+	}
+	return res
+}
