@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * What the program and user space agree on: the only header that both sides
+ * know. abi.go and reason.go say the same in Go; abi_test.go compares them
+ * with the object's BTF, name by name and byte by byte.
+ */
+#ifndef XDPXE_ABI_H
+#define XDPXE_ABI_H
+
+#include "kernel.h"
+
+enum limits {
+	/* The longest frame that is taken from the kernel: a full Ethernet
+	 * frame with two tags (14 + 8 + 1500), rounded up. UMEM frames and
+	 * record buffers must hold it. */
+	MAX_FRAME = 1536,
+	/* Options looked at in one message; pad and end do not count. */
+	MAX_OPTIONS = 64,
+	MAX_CLASSES = 8,
+	MAX_CLASS_LEN = 32,
+	MAX_ADDRS = 4096,
+	MAX_QUEUES = 256,
+	/* In addr_key.vid: any tags, or none. */
+	ANY_VID = 0xffff,
+};
+
+/* How a request reaches user space. */
+enum deliver {
+	DELIVER_NONE,       /* not at all: the kernel's stack has it */
+	DELIVER_XSK,        /* redirected to the AF_XDP socket of its RX queue */
+	DELIVER_RING_STEAL, /* copied into the ring buffer, then dropped */
+	DELIVER_RING_TEE,   /* copied into the ring buffer, then passed */
+};
+
+/*
+ * Why the program ended. Each run ends in exactly one reason, which is counted
+ * in counters_map and decides the action (action_of in stats.h). Names are
+ * metric labels in lower case; append, so that old counters keep their meaning.
+ */
+enum reason {
+	/* Passed: nothing for us, or not sure enough. */
+	REASON_HEARTBEAT_STALE,  /* the daemon is dead, or never began */
+	REASON_SHORT_FRAME,      /* ends inside a header, or the header is not in the first buffer */
+	REASON_VLAN_DEPTH,       /* three tags or more */
+	REASON_NOT_IPV4,
+	REASON_NOT_UDP,
+	REASON_IP_OPTIONS,       /* UDP, but its IPv4 header is not 20 bytes long */
+	REASON_FRAGMENT,
+	REASON_OTHER_PORT,       /* not to 67 or 4011 */
+	REASON_NOT_STEERED,      /* settings say DELIVER_NONE for this port */
+	REASON_NOT_FOR_US,       /* neither broadcast nor to an address of ours */
+	REASON_BAD_CHECKSUM,     /* of the IPv4 header */
+	REASON_BAD_LENGTH,       /* frame, IPv4 and UDP disagree on the length */
+	REASON_TOO_LONG,         /* more than MAX_FRAME, or not in one buffer */
+	REASON_SHORT_MESSAGE,    /* less than a BOOTP header and the magic */
+	REASON_NOT_REQUEST,      /* op is not BOOTREQUEST */
+	REASON_BAD_MAGIC,
+	REASON_MALFORMED,        /* an option runs over the end, or option 52 is none */
+	REASON_TOO_MANY_OPTIONS, /* more than MAX_OPTIONS */
+	REASON_NO_CLASS,         /* no vendor class (60) */
+	REASON_OTHER_CLASS,      /* a vendor class that classes_map does not name */
+	REASON_NO_SOCKET,        /* DELIVER_XSK, but none for this RX queue */
+	REASON_RING_FULL,        /* DELIVER_RING_*, but no room */
+
+	/* Delivered. */
+	REASON_TEED,
+	REASON_STOLEN,
+	REASON_REDIRECTED,
+
+	NUM_REASONS,
+};
+
+/* settings_map[0] */
+struct settings {
+	enum deliver deliver67;
+	enum deliver deliver4011;
+};
+
+/*
+ * addrs_map: where requests may be sent to besides the broadcast address.
+ * vid holds the VLAN ids of the tags, outermost first. Priority tags (id 0)
+ * are left out, as the kernel does; absent ones are 0.
+ */
+struct addr_key {
+	__be32 ip;
+	__u16 vid[2];
+};
+
+struct addr_value {
+	__u8 mac[6]; /* the destination MAC that goes with it */
+};
+
+/* classes_map: a vendor class must begin with one of these. The first entry
+ * of length 0 ends the list. */
+struct class_entry {
+	__u8 len;
+	__u8 prefix[MAX_CLASS_LEN];
+};
+
+/* Head of a record in requests_map; len bytes of frame follow, as received. */
+struct request {
+	__u64 ktime_ns; /* CLOCK_MONOTONIC */
+	__u32 ifindex;  /* the device the program is attached to */
+	__u32 len;
+};
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* What is fixed while the program is loaded; the loader may set it before. */
+#ifndef XDPXE_CONFIG_H
+#define XDPXE_CONFIG_H
+
+#include "kernel.h"
+
+/* Age of the heartbeat from which the daemon counts as dead. */
+volatile const __u64 stale_ns = 2000000000ULL;
+
+#endif

@@ -1,0 +1,34 @@
+// Package bpf is the ABI between the XDP program (pxe.c) and user space: the
+// committed objects, the names of their maps, and the types that maps and ring
+// buffer records are made of. It loads and attaches nothing; package loader does.
+//
+// The program recognises the DHCP requests of PXE and HTTP boot clients that
+// are meant for this host and hands them to user space as Settings say. In
+// order, each step passing the packet on for a reason of its own:
+//
+//  1. the heartbeat is fresh;
+//  2. Ethernet with at most two VLAN tags, IPv4 without options or fragments,
+//     UDP to port 67 or 4011;
+//  3. Settings name a way for that port;
+//  4. the frame is for us: the broadcast address on both layers, or an entry
+//     of addrs_map for its address and VLANs with its destination MAC;
+//  5. checksum and lengths of the headers are right (the UDP checksum is not
+//     looked at: local senders leave it partial);
+//  6. a BOOTREQUEST with the DHCP magic, whose options are well-formed to the
+//     end option or the end of the message (a missing end option is tolerated,
+//     as user space does), at most 64 of them;
+//  7. its first vendor class (option 60) begins with one that classes_map names.
+//
+// Where option 52 says so, the fields file and sname are walked as well, in
+// the order of RFC 2131 §4.1; option 60 counts wherever it stands. An option 52
+// that is not one byte of 1, 2 or 3 makes the message malformed. A vendor class
+// split over several options (RFC 3396) is judged by its first part.
+//
+// Every run of the program ends in exactly one [Reason], which decides the
+// action and is counted per CPU in counters_map. Nothing is written to the
+// packet so far; a program that answers in place would leave by XDP_ABORTED
+// whatever goes wrong after its first write.
+//
+// How the objects are made is in gen.go; what the C sources and the objects
+// are licensed under is in LICENSE.
+package bpf

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The maps. spec.go repeats their names; the loader may change the sizes. */
+#ifndef XDPXE_MAPS_H
+#define XDPXE_MAPS_H
+
+#include "abi.h"
+#include "headers/bpf_helpers.h"
+
+/* When the daemon last said that it lives: CLOCK_MONOTONIC ns, 0 = never.
+ * Mapped by the daemon, which beats with a plain 64-bit store. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+} heartbeat_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct settings);
+} settings_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_ADDRS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct addr_key);
+	__type(value, struct addr_value);
+} addrs_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_CLASSES);
+	__type(key, __u32);
+	__type(value, struct class_entry);
+} classes_map SEC(".maps");
+
+/* By RX queue. A socket that closes leaves the map by itself. */
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, MAX_QUEUES);
+	__type(key, __u32);
+	__type(value, __u32);
+} xsks_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} requests_map SEC(".maps");
+
+/* By enum reason. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, NUM_REASONS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters_map SEC(".maps");
+
+/* Room for a frame and the head of its record: 2,048 so that an offset can be
+ * bounded by a mask, which the verifier understands in a loop over options. */
+#define SCRATCH_SIZE 2048
+#define SCRATCH_MASK (SCRATCH_SIZE - 1)
+
+struct scratch {
+	struct request head;
+	__u8 frame[SCRATCH_SIZE];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratch_map SEC(".maps");
+
+#endif

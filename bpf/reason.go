@@ -1,0 +1,97 @@
+package bpf
+
+import "fmt"
+
+// Reason says why a run of the program ended, as enum reason in abi.h. It is
+// the index into counters_map.
+type Reason uint32
+
+// Reasons to pass a packet on untouched.
+const (
+	HeartbeatStale Reason = iota // the daemon is dead, or never began
+	ShortFrame                   // ends inside a header, or the header is not in the first buffer
+	VLANDepth                    // three tags or more
+	NotIPv4
+	NotUDP
+	IPOptions      // UDP, but its IPv4 header is not 20 bytes long
+	Fragment       // of an IPv4 datagram
+	OtherPort      // not to 67 or 4011
+	NotSteered     // Settings say DeliverNone for this port
+	NotForUs       // neither broadcast nor to an address of ours
+	BadChecksum    // of the IPv4 header
+	BadLength      // frame, IPv4 and UDP disagree on the length
+	TooLong        // more than MaxFrame, or not in one buffer
+	ShortMessage   // less than a BOOTP header and the magic
+	NotRequest     // op is not BOOTREQUEST
+	BadMagic       // not DHCP
+	Malformed      // an option runs over the end, or option 52 is none
+	TooManyOptions // more than MaxOptions
+	NoClass        // no vendor class (60)
+	OtherClass     // a vendor class that classes_map does not name
+	NoSocket       // DeliverXSK, but none for this RX queue
+	RingFull       // a ring buffer, but no room in it
+)
+
+// Reasons that a request was delivered for.
+const (
+	Teed       Reason = RingFull + 1 + iota // copied, and passed on
+	Stolen                                  // copied, and dropped
+	Redirected                              // to an AF_XDP socket
+
+	NumReasons
+)
+
+var reasonNames = [NumReasons]string{
+	HeartbeatStale: "heartbeat_stale", ShortFrame: "short_frame", VLANDepth: "vlan_depth",
+	NotIPv4: "not_ipv4", NotUDP: "not_udp", IPOptions: "ip_options", Fragment: "fragment",
+	OtherPort: "other_port", NotSteered: "not_steered", NotForUs: "not_for_us",
+	BadChecksum: "bad_checksum", BadLength: "bad_length", TooLong: "too_long",
+	ShortMessage: "short_message", NotRequest: "not_request", BadMagic: "bad_magic",
+	Malformed: "malformed", TooManyOptions: "too_many_options", NoClass: "no_class",
+	OtherClass: "other_class", NoSocket: "no_socket", RingFull: "ring_full",
+	Teed: "teed", Stolen: "stolen", Redirected: "redirected",
+}
+
+// String returns the metric label.
+func (r Reason) String() string {
+	if r < NumReasons {
+		return reasonNames[r]
+	}
+	return fmt.Sprintf("reason(%d)", uint32(r))
+}
+
+// Delivered reports whether user space got the request.
+func (r Reason) Delivered() bool { return r == Teed || r == Stolen || r == Redirected }
+
+// Action is what the program returns to the kernel, as enum xdp_action.
+type Action uint32
+
+const (
+	Aborted Action = iota
+	Drop
+	Pass
+	TX
+	Redirect
+)
+
+var actionNames = [...]string{"aborted", "drop", "pass", "tx", "redirect"}
+
+// String returns the kernel's name in lower case.
+func (a Action) String() string {
+	if int(a) < len(actionNames) {
+		return actionNames[a]
+	}
+	return fmt.Sprintf("action(%d)", uint32(a))
+}
+
+// Action returns what the program does with a packet for this reason.
+func (r Reason) Action() Action {
+	switch r {
+	case Redirected:
+		return Redirect
+	case Stolen:
+		return Drop
+	default:
+		return Pass
+	}
+}

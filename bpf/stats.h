@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The one exit: a reason is counted, and decides the action. */
+#ifndef XDPXE_STATS_H
+#define XDPXE_STATS_H
+
+#include "abi.h"
+#include "maps.h"
+
+/* Steps of the program return a reason to end with, or this. */
+#define GO_ON (-1)
+
+/* The program runs in softirq: nothing else on this CPU counts meanwhile. */
+static __always_inline void count(__u32 reason)
+{
+	__u64 *counter = bpf_map_lookup_elem(&counters_map, &reason);
+
+	if (counter)
+		*counter += 1;
+}
+
+static __always_inline int action_of(int reason)
+{
+	switch (reason) {
+	case REASON_REDIRECTED:
+		return XDP_REDIRECT;
+	case REASON_STOLEN:
+		return XDP_DROP;
+	default:
+		return XDP_PASS;
+	}
+}
+
+#endif

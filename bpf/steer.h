@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Who a request is for, and how it gets to user space. */
+#ifndef XDPXE_STEER_H
+#define XDPXE_STEER_H
+
+#include "config.h"
+#include "maps.h"
+#include "parse.h"
+#include "stats.h"
+
+/* A dead daemon swallows nothing. The beat may seem to come from the future by
+ * as much as the clocks of two CPUs differ; one that is further ahead than
+ * stale_ns is no beat. */
+static __always_inline int alive(void)
+{
+	__u32 key = 0;
+	volatile __u64 *beat = bpf_map_lookup_elem(&heartbeat_map, &key);
+	__u64 last = beat ? *beat : 0;
+
+	return last && bpf_ktime_get_ns() - last + stale_ns <= 2 * stale_ns;
+}
+
+static __always_inline enum deliver delivery(__u16 port)
+{
+	__u32 key = 0;
+	struct settings *s = bpf_map_lookup_elem(&settings_map, &key);
+
+	if (!s)
+		return DELIVER_NONE;
+	return port == PORT_DHCP ? s->deliver67 : s->deliver4011;
+}
+
+static __always_inline int same_mac(const __u8 *a, const __u8 *b)
+{
+#pragma unroll
+	for (int i = 0; i < 6; i++)
+		if (a[i] != b[i])
+			return 0;
+	return 1;
+}
+
+static __always_inline int is_broadcast(const __u8 *mac)
+{
+	return (mac[0] & mac[1] & mac[2] & mac[3] & mac[4] & mac[5]) == 0xff;
+}
+
+/* The limited broadcast on both layers, or an address of ours with its MAC:
+ * what a switch floods to us for others is not touched. */
+static __always_inline int for_us(const struct datagram *d)
+{
+	struct addr_key key = { .ip = d->ip->dst, .vid = { d->vid[0], d->vid[1] } };
+	struct addr_value *addr;
+
+	if (key.ip == 0xffffffff && is_broadcast(d->eth->dst))
+		return 1;
+	addr = bpf_map_lookup_elem(&addrs_map, &key);
+	if (addr && same_mac(addr->mac, d->eth->dst))
+		return 1;
+	key.vid[0] = key.vid[1] = ANY_VID;
+	addr = bpf_map_lookup_elem(&addrs_map, &key);
+	return addr && same_mac(addr->mac, d->eth->dst);
+}
+
+static __always_inline int to_socket(struct xdp_md *ctx)
+{
+	/* XDP_PASS is what it returns where the queue has no socket. */
+	if (bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_PASS) == XDP_REDIRECT)
+		return REASON_REDIRECTED;
+	return REASON_NO_SOCKET;
+}
+
+static __always_inline int to_ring(struct xdp_md *ctx, struct scratch *s, __u32 len, int delivered)
+{
+	s->head.ktime_ns = bpf_ktime_get_ns();
+	s->head.ifindex = ctx->ingress_ifindex;
+	s->head.len = len;
+	if (bpf_ringbuf_output(&requests_map, s, sizeof(s->head) + len, 0))
+		return REASON_RING_FULL;
+	return delivered;
+}
+
+#endif
