@@ -95,7 +95,7 @@ type Wire struct {
 type Requests struct {
 	Iface  string `json:"iface"`
 	Tier   string `json:"tier"`
-	Stage  string `json:"stage"`  // discover, bootserver, other
+	Stage  string `json:"stage"`  // discover, boot_server, other
 	Reason string `json:"reason"` // packet.Reason: "answered", or why there was no answer
 	Count  uint64 `json:"count"`
 }
