@@ -1,0 +1,109 @@
+package content
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// identity tells one state of one file from every other.
+type identity struct {
+	dev, ino        uint64
+	size, sec, nsec int64
+}
+
+func identify(st *unix.Stat_t) identity {
+	return identity{dev: st.Dev, ino: st.Ino, size: st.Size, sec: st.Mtim.Sec, nsec: st.Mtim.Nsec}
+}
+
+// File is an open boot file, shared by all who read the same identity. All
+// methods are safe for concurrent use.
+type File struct {
+	root    *Root
+	path    string
+	file    *os.File
+	fd      int
+	id      identity
+	mapping []byte
+	refs    int // under root.mu
+}
+
+// share returns the File for what f holds: an open one, or a new one that takes f over.
+func (r *Root) share(path string, f *os.File) (*File, error) {
+	fd := int(f.Fd())
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("stat %q: %w", path, err)
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+	case unix.S_IFDIR:
+		f.Close()
+		return nil, fmt.Errorf("%q: %w", path, ErrIsDir)
+	default:
+		f.Close()
+		return nil, fmt.Errorf("%q is no regular file: %w", path, ErrRefused)
+	}
+	id := identify(&st)
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if shared := r.open[id]; shared != nil {
+		shared.refs++
+		f.Close()
+		return shared, nil
+	}
+	file := &File{root: r, path: path, file: f, fd: fd, id: id, refs: 1}
+	if id.size > 0 {
+		m, err := unix.Mmap(fd, 0, int(id.size), unix.PROT_READ, unix.MAP_SHARED)
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("map %q (%d bytes): %w", path, id.size, err)
+		}
+		file.mapping = m
+	}
+	r.open[id] = file
+	return file, nil
+}
+
+// Path returns the file's path relative to the root, as it is spelled on disk.
+// Of several paths to one file it is the one that was opened first.
+func (f *File) Path() string { return f.path }
+
+// Size returns the size in bytes when the file was opened.
+func (f *File) Size() int64 { return f.id.size }
+
+// Mapping returns the whole file as mapped memory, nil if it is empty, valid
+// until Release. It may be handed to the kernel; it must never be read here.
+func (f *File) Mapping() []byte { return f.mapping }
+
+// ReadAt reads from the file itself, as io.ReaderAt does.
+func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.file.ReadAt(p, off) }
+
+// Changed reports whether the file was written to or truncated since it was
+// opened. It costs one fstat; being renamed or unlinked is no change.
+func (f *File) Changed() bool {
+	var st unix.Stat_t
+	return unix.Fstat(f.fd, &st) != nil || identify(&st) != f.id
+}
+
+// Release gives back one reference. The last one unmaps and closes the file.
+func (f *File) Release() {
+	f.root.mu.Lock()
+	f.refs--
+	last := f.refs == 0
+	if last {
+		delete(f.root.open, f.id)
+	}
+	f.root.mu.Unlock()
+	if !last {
+		return
+	}
+	if f.mapping != nil {
+		// It fails only for a mapping that is not one.
+		_ = unix.Munmap(f.mapping)
+	}
+	f.file.Close()
+}
