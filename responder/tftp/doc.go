@@ -1,0 +1,49 @@
+// Package tftp is a read-only TFTP server (RFC 1350, 2347, 2348, 2349, 7440)
+// that serves hundreds of boot clients from a few event loops.
+//
+// # Shape
+//
+// A worker is one locked OS thread with one epoll. For each address served it
+// has a socket on the request port, one of a SO_REUSEPORT group with the other
+// workers', and a data socket of its own whose port is the server's transfer
+// identifier (TID) of all its transfers: the client's address and port tell them
+// apart. There is no goroutine and no socket per client. The kernel picks a
+// group's socket by a hash of the addresses and ports, so while the set of
+// sockets stands, one client address and port always reaches the same worker,
+// and a repeated request finds its transfer.
+//
+// A transfer is a small state machine without pointers that does no I/O and is
+// told the time (transfer.go). It says which blocks are due; the worker sends
+// one burst of each transfer that has some, round after round. A burst is one
+// message whose iovecs alternate block headers, from one table of all 65,536,
+// and slices of the mapped file; UDP_SEGMENT cuts it into datagrams. Where the
+// kernel or the route cannot segment, each block is a message of the same batch.
+//
+// Opening a file may wait for the disk, so it happens in a few goroutines beside
+// the loops (opener.go). Log lines are written by another (report.go).
+//
+// # Decisions
+//
+//   - Files are read as octets. netascii and mail are ERROR 4, writing is ERROR 2.
+//   - The final block goes out alone, after everything before it has left, from a
+//     copy made before the file was compared with its state at the start
+//     (content.File.Changed): no client completes with bytes of two versions.
+//   - Options: tsize is always the real size; blksize at most the MTU of the
+//     interface the request came in on, less 32 (IPv4) or 52 (IPv6) bytes, unless
+//     MaxBlksize says otherwise; windowsize at most MaxWindow; timeout 1 to 60 s is
+//     granted as asked, longer ones are left out, for a vanished client holds its
+//     place for four times as long. What is out of range is left out, never an ERROR.
+//   - A request that cannot be served now (too many transfers, too many lookups,
+//     out of descriptors) gets silence: clients repeat requests, and give up on ERRORs.
+//   - A request repeated before anything was acknowledged gets the same first
+//     packet again. The same request from the same port later is a late duplicate if
+//     the transfer moved within the last second, otherwise a client that starts over.
+//   - ACK(base-1), the first block of a window lost, repeats the window once until
+//     there is progress or a time-out; not at all in lock-step (RFC 1123, 4.2.3.1), and
+//     not when it comes sooner than any answer to that window could.
+//   - An ICMP destination unreachable ends the one transfer that it is about.
+//   - When the final block was sent and nothing more is heard, the transfer counts
+//     as complete and unconfirmed.
+//   - Serve stops at once when its context ends, unless Config.Grace lets running
+//     transfers finish first. Clients are told nothing: they ask again.
+package tftp

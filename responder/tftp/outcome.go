@@ -1,0 +1,62 @@
+package tftp
+
+// Outcome says what became of one request. Every request ends in exactly one of
+// them; the name is the metric label and the word in logs. Datagrams that only
+// repeat a request are counted apart.
+type Outcome uint8
+
+const (
+	running Outcome = iota // no end yet
+
+	// Complete: every block was sent and the last one acknowledged, or (Stats.Unconfirmed) not refused.
+	Complete
+	// Probe: the client asked for the size only: it aborted when it had the OACK.
+	Probe
+
+	// The transfer ended early.
+	Aborted     // an ERROR from the client
+	TimedOut    // the client fell silent
+	Unreachable // ICMP says that nobody is there
+	Superseded  // the client's port asked for something else
+	FileChanged // the file was written to or truncated meanwhile
+	SendFailed  // the kernel refuses to send to the client
+	Stopped     // the server stopped
+
+	// The request was answered with an ERROR.
+	NotFound     // no such file
+	IsDirectory  // the name is a directory's
+	Refused      // outside the root, no permission, no regular file, a bad name
+	WriteRefused // a write request
+	BadMode      // neither octet nor anything else we serve
+	Malformed    // not a request as RFC 1350 has it
+	Unreadable   // the system cannot open or map the file
+
+	// The request got silence.
+	NotAllowed // the source is outside of `clients:`
+	NotUnicast // sent to a broadcast or multicast address
+	NotRequest // some other packet on the request port
+	Full       // as many transfers as configured
+	Busy       // too many lookups wait, or the system is out of descriptors
+
+	NumOutcomes
+)
+
+var outcomeNames = [NumOutcomes]string{
+	running: "running", Complete: "complete", Probe: "probe",
+	Aborted: "aborted", TimedOut: "timed_out", Unreachable: "unreachable", Superseded: "superseded",
+	FileChanged: "file_changed", SendFailed: "send_failed", Stopped: "stopped",
+	NotFound: "not_found", IsDirectory: "is_directory", Refused: "refused", WriteRefused: "write_refused",
+	BadMode: "bad_mode", Malformed: "malformed", Unreadable: "unreadable",
+	NotAllowed: "client_not_allowed", NotUnicast: "not_unicast", NotRequest: "not_request", Full: "full", Busy: "busy",
+}
+
+// String returns the metric label.
+func (o Outcome) String() string {
+	if o < NumOutcomes {
+		return outcomeNames[o]
+	}
+	return "invalid"
+}
+
+// Silent says that the request got no answer at all.
+func (o Outcome) Silent() bool { return o >= NotAllowed && o < NumOutcomes }

@@ -1,0 +1,63 @@
+package tftp
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// Stats are a Server's totals since Listen, but for Active.
+type Stats struct {
+	Active   int    // transfers that run now, those whose file is being looked up included
+	Requests uint64 // read and write requests received
+	Repeated uint64 // requests that repeated one in progress
+	// Outcomes counts the requests that have ended, by how. Outcomes[Outcome(0)] is 0.
+	Outcomes    [NumOutcomes]uint64
+	Unconfirmed uint64 // of Complete: the final acknowledgement never came
+	Bytes       uint64 // file bytes sent, retransmissions included
+	Blocks      uint64 // DATA packets sent, retransmissions included
+	Retransmits uint64 // DATA packets sent again
+	Timeouts    uint64 // retransmission timers that expired
+	Strangers   uint64 // packets to a data port that belong to no transfer
+	SendErrors  uint64 // messages that the kernel refused
+	Dropped     uint64 // datagrams that the kernel dropped because a socket's buffer was full
+}
+
+// TransferInfo describes one running transfer.
+type TransferInfo struct {
+	Client      netip.AddrPort
+	Server      netip.AddrPort // our address and the TID
+	File        string         // path below the root; empty while it is being looked up
+	Size        int64          // bytes
+	Offset      int64          // bytes acknowledged
+	Blksize     int            // bytes
+	Window      int            // blocks
+	Started     time.Time
+	RTT         time.Duration // shortest round trip seen; 0: none yet
+	Retransmits uint64        // DATA packets sent again
+}
+
+// counters are one worker's totals; only its loop writes them.
+type counters struct {
+	requests, repeated                       atomic.Uint64
+	outcomes                                 [NumOutcomes]atomic.Uint64
+	unconfirmed, bytes, blocks, retransmits  atomic.Uint64
+	timeouts, strangers, sendErrors, dropped atomic.Uint64
+}
+
+// add adds a worker's totals to s.
+func (c *counters) add(s *Stats) {
+	s.Requests += c.requests.Load()
+	s.Repeated += c.repeated.Load()
+	for o := range c.outcomes {
+		s.Outcomes[o] += c.outcomes[o].Load()
+	}
+	s.Unconfirmed += c.unconfirmed.Load()
+	s.Bytes += c.bytes.Load()
+	s.Blocks += c.blocks.Load()
+	s.Retransmits += c.retransmits.Load()
+	s.Timeouts += c.timeouts.Load()
+	s.Strangers += c.strangers.Load()
+	s.SendErrors += c.sendErrors.Load()
+	s.Dropped += c.dropped.Load()
+}
