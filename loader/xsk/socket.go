@@ -169,6 +169,18 @@ func (s *Socket) Send(frames []Frame) (n int, err error) {
 	return n, err
 }
 
+// Held looks frames up by ID: it fills in Buf of those in front of the first
+// that the caller does not hold, and returns their number.
+func (s *Socket) Held(frames []Frame) (n int) {
+	s.mu.Lock()
+	defer s.unlock()
+	for n < len(frames) && s.umem.holds(frames[n].ID) {
+		frames[n].Buf = s.umem.buf(frames[n].ID)
+		n++
+	}
+	return n
+}
+
 // Release puts frames that the caller holds on the free list; others it
 // leaves alone, so that giving back twice does no harm. It works on a closed
 // socket, and must: the last frame given back lets the socket go.

@@ -97,17 +97,18 @@ func (u *umem) received(addr uint64) (id uint32, ok bool) {
 	return id, true
 }
 
+// holds reports whether the caller holds frame id.
+func (u *umem) holds(id uint32) bool {
+	return uint64(id) < uint64(len(u.places)) && (u.places[id] == placeReceived || u.places[id] == placeAlloced)
+}
+
 // take moves a held frame away from the caller, to p.
 func (u *umem) take(id uint32, p place) bool {
-	if uint64(id) >= uint64(len(u.places)) {
+	if !u.holds(id) {
 		return false
 	}
-	switch u.places[id] {
-	case placeReceived:
+	if u.places[id] == placeReceived {
 		u.inbound--
-	case placeAlloced:
-	default:
-		return false
 	}
 	u.held--
 	u.places[id] = p
