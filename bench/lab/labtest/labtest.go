@@ -1,0 +1,71 @@
+// Package labtest lays labs for tests: they skip with a reason where they
+// cannot run, and what they lay is gone when they end.
+package labtest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/xdpxe/xdpxe/bench/lab"
+)
+
+// Need skips the test where a lab cannot be laid, and says what is missing.
+func Need(t *testing.T, firmware bool) {
+	t.Helper()
+	if err := lab.Missing(firmware); err != nil {
+		t.Skipf("lab: %v", err)
+	}
+}
+
+// New makes a lab that goes with the test.
+func New(t *testing.T) *lab.Lab {
+	t.Helper()
+	l, err := lab.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Errorf("close the lab: %v", err)
+		}
+	})
+	return l
+}
+
+// Rack lays a rack with its plain DHCP server running, and a directory of boot files.
+func Rack(ctx context.Context, t *testing.T, topology lab.Topology) (r *lab.Rack, root string) {
+	t.Helper()
+	l := New(t)
+	r, err := l.NewRack(ctx, topology)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if root, err = l.MakeRoot(); err != nil {
+		t.Fatal(err)
+	}
+	dhcp, err := r.StartDHCP(ctx, r.DHCP, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ShowOnFailure(t, dhcp)
+	return r, root
+}
+
+// ShowOnFailure logs what a process wrote if the test fails.
+func ShowOnFailure(t *testing.T, p *lab.Process) {
+	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s:\n%s", p.Name, p.Log)
+		}
+	})
+}
+
+// Context ends with the test or after the given time.
+func Context(t *testing.T, limit time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
