@@ -1,13 +1,14 @@
 package bpf
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
 )
 
-// Limits, as in enum limits of abi.h.
+// Limits, as in abi.h.
 const (
 	MaxFrame    = 1536   // longest frame that is taken from the kernel, bytes
 	MaxOptions  = 64     // DHCP options looked at in one message
@@ -92,10 +93,13 @@ type AddrValue struct {
 }
 
 // ClassEntry is a value of classes_map: vendor classes (option 60) that begin
-// with Prefix[:Len] are ours. The first entry of length 0 ends the list.
+// with Prefix[:Len] are ours. Mask is 0xff for each of these bytes and zero
+// behind, as is Prefix. The first entry of length 0 ends the list. [Classes]
+// makes them.
 type ClassEntry struct {
-	Len    uint8
 	Prefix [MaxClassLen]byte
+	Mask   [MaxClassLen]byte
+	Len    uint64
 }
 
 // Classes returns the whole content of classes_map for a list of prefixes.
@@ -109,8 +113,9 @@ func Classes(prefixes []string) ([MaxClasses]ClassEntry, error) {
 		if p == "" || len(p) > MaxClassLen {
 			return entries, fmt.Errorf("vendor class %q: must have 1 to %d bytes", p, MaxClassLen)
 		}
-		entries[i].Len = uint8(len(p))
+		entries[i].Len = uint64(len(p))
 		copy(entries[i].Prefix[:], p)
+		copy(entries[i].Mask[:], bytes.Repeat([]byte{0xff}, len(p)))
 	}
 	return entries, nil
 }

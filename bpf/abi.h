@@ -9,20 +9,18 @@
 
 #include "kernel.h"
 
-enum limits {
-	/* The longest frame that is taken from the kernel: a full Ethernet
-	 * frame with two tags (14 + 8 + 1500), rounded up. UMEM frames and
-	 * record buffers must hold it. */
-	MAX_FRAME = 1536,
-	/* Options looked at in one message; pad and end do not count. */
-	MAX_OPTIONS = 64,
-	MAX_CLASSES = 8,
-	MAX_CLASS_LEN = 32,
-	MAX_ADDRS = 4096,
-	MAX_QUEUES = 256,
-	/* In addr_key.vid: any tags, or none. */
-	ANY_VID = 0xffff,
-};
+/* The longest frame that is taken from the kernel: a full Ethernet frame with
+ * two tags (14 + 8 + 1500), rounded up. UMEM frames and record buffers must
+ * hold it. */
+#define MAX_FRAME 1536
+/* Options looked at in one message; pad and end do not count. */
+#define MAX_OPTIONS 64
+#define MAX_CLASSES 8
+#define MAX_CLASS_LEN 32
+#define MAX_ADDRS 4096
+#define MAX_QUEUES 256
+/* In addr_key.vid: any tags, or none. */
+#define ANY_VID 0xffff
 
 /* How a request reaches user space. */
 enum deliver {
@@ -90,11 +88,15 @@ struct addr_value {
 	__u8 mac[6]; /* the destination MAC that goes with it */
 };
 
-/* classes_map: a vendor class must begin with one of these. The first entry
- * of length 0 ends the list. */
+/*
+ * classes_map: a vendor class must begin with one of these. prefix holds the
+ * text as it stands on the wire, then zeros; mask has 0xff for each of its len
+ * bytes, then zeros. The first entry of length 0 ends the list.
+ */
 struct class_entry {
-	__u8 len;
-	__u8 prefix[MAX_CLASS_LEN];
+	__u64 prefix[MAX_CLASS_LEN / 8];
+	__u64 mask[MAX_CLASS_LEN / 8];
+	__u64 len;
 };
 
 /* Head of a record in requests_map; len bytes of frame follow, as received. */

@@ -26,21 +26,6 @@
 #define OVERLOAD_FILE 1
 #define OVERLOAD_SNAME 2
 
-/* State of a walk over the options; offsets are in scratch.frame. */
-struct walk {
-	const struct scratch *s;
-	__u32 message;   /* where the message begins */
-	__u32 pos;
-	__u32 end;       /* of the field that is walked */
-	__u32 options;   /* how many have been seen */
-	__u32 overload;  /* which fields are still to be walked */
-	__u32 in_field;  /* in file or sname, where option 52 means nothing */
-	__u32 class_at;  /* the first option 60: its text, 0 = none */
-	__u32 class_len;
-	enum reason bad; /* NUM_REASONS = nothing wrong */
-	__u32 done;
-};
-
 static __always_inline __u8 byte_at(const struct scratch *s, __u32 pos)
 {
 	return s->frame[pos & SCRATCH_MASK];
@@ -63,27 +48,28 @@ static __always_inline long next_field(struct walk *w)
 		w->end = w->message + BOOTP_FILE;
 		return 0;
 	}
-	w->done = 1;
+	w->result = GO_ON;
 	return 1;
 }
 
 static __always_inline long bad(struct walk *w, enum reason reason)
 {
-	w->bad = reason;
-	w->done = 1;
+	w->result = reason;
 	return 1;
 }
 
 /* One option, pad or end. A callback of bpf_loop: a plain loop over options
  * costs the verifier more instructions than it allows. */
-static long walk_step(__u32 index, struct walk *w)
+static long walk_step(__u32 index, struct scratch **ctx)
 {
+	struct scratch *s = *ctx;
+	struct walk *w = &s->walk;
 	__u32 pos = w->pos, len;
 	__u8 code;
 
 	if (pos >= w->end)
 		return next_field(w);
-	code = byte_at(w->s, pos);
+	code = byte_at(s, pos);
 	if (code == OPTION_PAD) {
 		w->pos = pos + 1;
 		return 0;
@@ -95,7 +81,7 @@ static long walk_step(__u32 index, struct walk *w)
 	w->options++;
 	if (pos + 2 > w->end)
 		return bad(w, REASON_MALFORMED);
-	len = byte_at(w->s, pos + 1);
+	len = byte_at(s, pos + 1);
 	pos += 2;
 	if (pos + len > w->end)
 		return bad(w, REASON_MALFORMED);
@@ -104,8 +90,10 @@ static long walk_step(__u32 index, struct walk *w)
 		w->class_len = len;
 	}
 	if (code == OPTION_OVERLOAD && !w->in_field) {
-		w->overload = byte_at(w->s, pos);
-		if (len != 1 || w->overload - 1 > 2)
+		if (len != 1)
+			return bad(w, REASON_MALFORMED);
+		w->overload = byte_at(s, pos);
+		if (w->overload < OVERLOAD_FILE || w->overload > (OVERLOAD_FILE | OVERLOAD_SNAME))
 			return bad(w, REASON_MALFORMED);
 	}
 	w->pos = pos + len;
@@ -114,71 +102,90 @@ static long walk_step(__u32 index, struct walk *w)
 
 /* Every step moves on by a byte or a field, and the fields do not overlap:
  * MAX_FRAME steps see the end of any message. */
-static __always_inline int walk_options(struct walk *w)
+static __always_inline enum reason walk_options(struct scratch *s, __u32 payload, __u32 end)
 {
-	bpf_loop(MAX_FRAME, walk_step, w, 0);
-	if (w->bad != NUM_REASONS)
-		return w->bad;
-	if (!w->done)
-		return REASON_MALFORMED;
+	struct walk *w = &s->walk;
+
+	*w = (struct walk){
+		.message = payload,
+		.pos = payload + BOOTP_OPTIONS,
+		.end = end,
+		.result = REASON_MALFORMED,
+	};
+	bpf_loop(MAX_FRAME, walk_step, &s, 0);
+	if (w->result != GO_ON)
+		return w->result;
 	return w->class_at ? GO_ON : REASON_NO_CLASS;
 }
 
-static __always_inline int has_prefix(const struct walk *w, const struct class_entry *e)
+/* Does the vendor class begin with one of ours? Compared in words, so that it
+ * costs neither the verifier nor the packet a loop over bytes. */
+static __always_inline int known_class(struct xdp_md *ctx, const struct walk *w)
 {
-	if (e->len > w->class_len)
-		return 0;
-	for (__u32 i = 0; i < MAX_CLASS_LEN; i++) {
-		if (i >= e->len)
-			break;
-		if (byte_at(w->s, w->class_at + i) != e->prefix[i])
-			return 0;
-	}
-	return 1;
-}
+	__u64 text[MAX_CLASS_LEN / 8] = {};
+	__u64 len = w->class_len;
 
-static __always_inline int known_class(const struct walk *w)
-{
+	if (len > MAX_CLASS_LEN)
+		len = MAX_CLASS_LEN;
+	if (len == 0 || bpf_xdp_load_bytes(ctx, w->class_at, text, len))
+		return 0;
 	for (__u32 i = 0; i < MAX_CLASSES; i++) {
 		__u32 key = i;
-		struct class_entry *e = bpf_map_lookup_elem(&classes_map, &key);
+		const struct class_entry *e = bpf_map_lookup_elem(&classes_map, &key);
+		__u64 differ = 0;
 
 		if (!e || !e->len)
 			break;
-		if (has_prefix(w, e))
+#pragma unroll
+		for (int j = 0; j < MAX_CLASS_LEN / 8; j++)
+			differ |= (text[j] & e->mask[j]) ^ e->prefix[j];
+		if (!differ && e->len <= len)
 			return 1;
 	}
 	return 0;
 }
 
-/* s holds the frame. The whole message is walked, also behind option 60: a
- * malformed one is never taken from the kernel. */
-static __always_inline int check_message(const struct scratch *s, const struct datagram *d)
+/* Copies the frame, of at most MAX_FRAME bytes, to where it can be walked. */
+static __always_inline struct scratch *copy_frame(struct xdp_md *ctx, __u64 len)
 {
-	struct walk w = {
-		.s = s,
-		.message = d->payload,
-		.pos = d->payload + BOOTP_OPTIONS,
-		.end = d->end,
-		.bad = NUM_REASONS,
-	};
-	__u32 magic;
-	int r;
+	__u32 key = 0;
+	struct scratch *s = bpf_map_lookup_elem(&scratch_map, &key);
 
-	if (d->end - d->payload < BOOTP_OPTIONS)
+	if (!s || len == 0 || len > MAX_FRAME || bpf_xdp_load_bytes(ctx, 0, s->frame, len))
+		return 0;
+	return s;
+}
+
+/*
+ * Copies the frame to scratch_map and judges the message that stands at
+ * [payload, end) in it. All of the message is walked, also behind option 60:
+ * a malformed one is never taken from the kernel.
+ *
+ * A global function: the verifier takes it by itself and once, instead of for
+ * every way through the headers.
+ */
+__noinline enum reason check_message(struct xdp_md *ctx, __u32 payload, __u32 end, __u32 frame_len)
+{
+	struct scratch *s = copy_frame(ctx, frame_len);
+	__u32 magic;
+	enum reason r;
+
+	if (!s) /* cannot be: the lengths are right */
+		return REASON_BAD_LENGTH;
+	if (end - payload < BOOTP_OPTIONS)
 		return REASON_SHORT_MESSAGE;
-	if (byte_at(s, d->payload + BOOTP_OP) != BOOTREQUEST)
+	if (byte_at(s, payload + BOOTP_OP) != BOOTREQUEST)
 		return REASON_NOT_REQUEST;
-	magic = byte_at(s, d->payload + BOOTP_MAGIC) << 24 |
-		byte_at(s, d->payload + BOOTP_MAGIC + 1) << 16 |
-		byte_at(s, d->payload + BOOTP_MAGIC + 2) << 8 |
-		byte_at(s, d->payload + BOOTP_MAGIC + 3);
+	magic = byte_at(s, payload + BOOTP_MAGIC) << 24 |
+		byte_at(s, payload + BOOTP_MAGIC + 1) << 16 |
+		byte_at(s, payload + BOOTP_MAGIC + 2) << 8 |
+		byte_at(s, payload + BOOTP_MAGIC + 3);
 	if (magic != DHCP_MAGIC)
 		return REASON_BAD_MAGIC;
-	r = walk_options(&w);
+	r = walk_options(s, payload, end);
 	if (r != GO_ON)
 		return r;
-	return known_class(&w) ? GO_ON : REASON_OTHER_CLASS;
+	return known_class(ctx, &s->walk) ? GO_ON : REASON_OTHER_CLASS;
 }
 
 #endif

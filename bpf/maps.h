@@ -59,6 +59,21 @@ struct {
 	__type(value, __u64);
 } counters_map SEC(".maps");
 
+/* State of a walk over DHCP options; offsets are in scratch.frame. It is kept
+ * in a map, whose content the verifier does not follow: on the stack, each of
+ * its values would multiply the states of the loop. */
+struct walk {
+	__u32 message;   /* where the message begins */
+	__u32 pos;
+	__u32 end;       /* of the field that is walked */
+	__u32 options;   /* how many have been seen */
+	__u32 overload;  /* which fields are still to be walked */
+	__u32 in_field;  /* in file or sname, where option 52 means nothing */
+	__u32 class_at;  /* the first option 60: its text, 0 = none */
+	__u32 class_len;
+	enum reason result; /* GO_ON when the end was reached */
+};
+
 /* Room for a frame and the head of its record: 2,048 so that an offset can be
  * bounded by a mask, which the verifier understands in a loop over options. */
 #define SCRATCH_SIZE 2048
@@ -67,6 +82,7 @@ struct {
 struct scratch {
 	struct request head;
 	__u8 frame[SCRATCH_SIZE];
+	struct walk walk;
 };
 
 struct {

@@ -71,7 +71,7 @@ static __always_inline int is_vlan(__be16 type)
 }
 
 /* Up to two tags. pos is behind the Ethernet header and ends behind the tags. */
-static __always_inline int parse_vlans(void **pos, void *end, __be16 *type, struct datagram *d)
+static __always_inline enum reason parse_vlans(void **pos, void *end, __be16 *type, struct datagram *d)
 {
 #pragma unroll
 	for (int i = 0; i < MAX_TAGS; i++) {
@@ -97,13 +97,13 @@ static __always_inline int parse_vlans(void **pos, void *end, __be16 *type, stru
 
 /* From the frame to a datagram for one of our ports; lengths and checksum are
  * left to check_datagram, which most traffic never sees. */
-static __always_inline int parse(struct xdp_md *ctx, struct datagram *d)
+static __always_inline enum reason parse(struct xdp_md *ctx, struct datagram *d)
 {
 	void *data = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
 	void *pos = data;
 	__be16 type;
-	int r;
+	enum reason r;
 
 	d->eth = pos;
 	if ((void *)(d->eth + 1) > end)
@@ -161,7 +161,7 @@ static __always_inline __u16 ip_sum(const struct ip_hdr *ip)
  * A frame in several buffers is passed: an AF_XDP socket without XDP_USE_SG
  * would drop it, and no request is that long.
  */
-static __always_inline int check_datagram(struct xdp_md *ctx, struct datagram *d)
+static __always_inline enum reason check_datagram(struct xdp_md *ctx, struct datagram *d)
 {
 	void *data = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;

@@ -14,23 +14,11 @@
 #include "stats.h"
 #include "steer.h"
 
-/* Copies the frame, of at most MAX_FRAME bytes, to where it can be walked. */
-static __always_inline struct scratch *copy_frame(struct xdp_md *ctx, __u64 len)
-{
-	__u32 key = 0;
-	struct scratch *s = bpf_map_lookup_elem(&scratch_map, &key);
-
-	if (!s || len == 0 || len > MAX_FRAME || bpf_xdp_load_bytes(ctx, 0, s->frame, len))
-		return 0;
-	return s;
-}
-
-static __always_inline int handle(struct xdp_md *ctx)
+static __always_inline enum reason handle(struct xdp_md *ctx)
 {
 	struct datagram d = {};
-	struct scratch *s;
 	enum deliver how;
-	int r;
+	enum reason r;
 
 	if (!alive())
 		return REASON_HEARTBEAT_STALE;
@@ -45,10 +33,7 @@ static __always_inline int handle(struct xdp_md *ctx)
 	r = check_datagram(ctx, &d);
 	if (r != GO_ON)
 		return r;
-	s = copy_frame(ctx, d.frame_len);
-	if (!s) /* cannot be: the lengths were right */
-		return REASON_BAD_LENGTH;
-	r = check_message(s, &d);
+	r = check_message(ctx, d.payload, d.end, d.frame_len);
 	if (r != GO_ON)
 		return r;
 
@@ -56,9 +41,9 @@ static __always_inline int handle(struct xdp_md *ctx)
 	case DELIVER_XSK:
 		return to_socket(ctx);
 	case DELIVER_RING_STEAL:
-		return to_ring(ctx, s, d.frame_len, REASON_STOLEN);
+		return to_ring(ctx, d.frame_len, REASON_STOLEN);
 	case DELIVER_RING_TEE:
-		return to_ring(ctx, s, d.frame_len, REASON_TEED);
+		return to_ring(ctx, d.frame_len, REASON_TEED);
 	default:
 		return REASON_NOT_STEERED;
 	}
@@ -67,7 +52,7 @@ static __always_inline int handle(struct xdp_md *ctx)
 SEC("xdp.frags")
 int xdpxe(struct xdp_md *ctx)
 {
-	int reason = handle(ctx);
+	enum reason reason = handle(ctx);
 
 	count(reason);
 	return action_of(reason);

@@ -7,7 +7,7 @@
 #include "maps.h"
 
 /* Steps of the program return a reason to end with, or this. */
-#define GO_ON (-1)
+#define GO_ON NUM_REASONS
 
 /* The program runs in softirq: nothing else on this CPU counts meanwhile. */
 static __always_inline void count(__u32 reason)
@@ -18,7 +18,7 @@ static __always_inline void count(__u32 reason)
 		*counter += 1;
 }
 
-static __always_inline int action_of(int reason)
+static __always_inline int action_of(enum reason reason)
 {
 	switch (reason) {
 	case REASON_REDIRECTED:

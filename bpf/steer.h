@@ -32,11 +32,12 @@ static __always_inline enum deliver delivery(__u16 port)
 
 static __always_inline int same_mac(const __u8 *a, const __u8 *b)
 {
+	__u8 differ = 0;
+
 #pragma unroll
 	for (int i = 0; i < 6; i++)
-		if (a[i] != b[i])
-			return 0;
-	return 1;
+		differ |= a[i] ^ b[i];
+	return !differ;
 }
 
 static __always_inline int is_broadcast(const __u8 *mac)
@@ -61,7 +62,7 @@ static __always_inline int for_us(const struct datagram *d)
 	return addr && same_mac(addr->mac, d->eth->dst);
 }
 
-static __always_inline int to_socket(struct xdp_md *ctx)
+static __always_inline enum reason to_socket(struct xdp_md *ctx)
 {
 	/* XDP_PASS is what it returns where the queue has no socket. */
 	if (bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_PASS) == XDP_REDIRECT)
@@ -69,8 +70,14 @@ static __always_inline int to_socket(struct xdp_md *ctx)
 	return REASON_NO_SOCKET;
 }
 
-static __always_inline int to_ring(struct xdp_md *ctx, struct scratch *s, __u32 len, int delivered)
+/* What check_message left in scratch_map, of len bytes. */
+static __always_inline enum reason to_ring(struct xdp_md *ctx, __u64 len, enum reason delivered)
 {
+	__u32 key = 0;
+	struct scratch *s = bpf_map_lookup_elem(&scratch_map, &key);
+
+	if (!s || len > MAX_FRAME)
+		return REASON_RING_FULL;
 	s->head.ktime_ns = bpf_ktime_get_ns();
 	s->head.ifindex = ctx->ingress_ifindex;
 	s->head.len = len;
