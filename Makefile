@@ -1,0 +1,65 @@
+# Everything that a developer runs; `make` alone explains it. Root is asked for
+# by sudo where it is needed, and sudo's PATH need not have Go.
+
+GO_DIR := $(shell .ci/find-go)
+export PATH := $(GO_DIR):$(PATH):/usr/sbin:/sbin
+SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
+PREFIX ?= /usr/local
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test setup fmt lint generate generate-check fuzz bench-xdp boot-times install clean
+
+help: ## explain this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
+	 sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1   \2/p' $(MAKEFILE_LIST)
+
+build: ## build the daemon and its tools: ./xdpxe
+	go build -o xdpxe ./cmd/xdpxe
+
+demo: ## a rack in network namespaces boots real firmware through xdpxe, then goes away (installs what is missing)
+	@.ci/setup demo
+	@go build -o xdpxe ./cmd/xdpxe
+	@go build -o bin/demo ./bench/lab/demo
+	@$(SUDO) bin/demo -daemon ./xdpxe
+
+test: ## everything that CI runs (installs what is missing; about 20 minutes)
+	@.ci/setup test
+	@.ci/test
+
+setup: ## only install what demo and test need
+	@.ci/setup test
+
+fmt: ## format Go and C
+	gofmt -w $$(git ls-files '*.go')
+	if [ -f bpf/.clang-format ]; then clang-format-14 -i bpf/*.[ch]; fi
+
+lint: ## format check, vet, staticcheck
+	@.ci/test format vet staticcheck
+
+generate: ## compile the XDP program and its Go bindings
+	go generate ./bpf
+
+generate-check: ## prove that the committed BPF objects match their source
+	@.ci/check-generated
+
+FUZZTIME ?= 30s
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@set -e; for package in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; done
+
+bench-xdp: ## ns per packet of each exit of the XDP program (root)
+	go test -c -o bin/bpf.test ./bpf && cd bpf && $(SUDO) ../bin/bpf.test -test.run '^$$' -test.bench . -test.v
+
+ROUNDS ?= 3
+boot-times: ## time from power-on to the boot program, beside dnsmasq's (root; ROUNDS=3)
+	@go build -o xdpxe ./cmd/xdpxe
+	@go test -c -o bin/e2e.test ./bench/e2e
+	@cd bench/e2e && $(SUDO) env XDPXE_BINARY=$(CURDIR)/xdpxe XDPXE_BOOT_TIMES=$(ROUNDS) ../../bin/e2e.test -test.run '^TestBootTimes$$' -test.v
+
+install: build ## copy the program to PREFIX/bin (/usr/local)
+	$(SUDO) install -D -m 755 xdpxe $(DESTDIR)$(PREFIX)/bin/xdpxe
+
+clean: ## remove what make built
+	rm -rf xdpxe bin
