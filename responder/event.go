@@ -1,0 +1,81 @@
+package responder
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/xdpxe/xdpxe/responder/dhcp"
+	"github.com/xdpxe/xdpxe/responder/packet"
+	"github.com/xdpxe/xdpxe/responder/policy"
+)
+
+// Event is what became of one request. It holds values and strings of
+// immutable snapshots only, so that workers make it without allocating.
+type Event struct {
+	Time    time.Time
+	Iface   string
+	Tier    string
+	Stage   dhcp.Stage
+	Reason  packet.Reason
+	MAC     [16]byte
+	MACLen  uint8
+	UUID    [16]byte
+	HasUUID bool
+	XID     uint32
+	Src     netip.AddrPort
+	Relay   netip.Addr
+	Arch    policy.Arch
+	Rule    string
+	Profile string
+	File    string
+	Notes   dhcp.Note
+	Other   netip.Addr // the other server that a note is about
+}
+
+// event makes the Event of one handled request.
+func event(now time.Time, iface, tier string, in *packet.Packet, res *dhcp.Result) Event {
+	return Event{
+		Time: now, Iface: iface, Tier: tier, Stage: res.Stage, Reason: res.Reason,
+		MAC: res.MAC, MACLen: res.MACLen, UUID: res.UUID, HasUUID: res.HasUUID, XID: res.XID,
+		Src: in.Src, Relay: res.Relay, Arch: res.Decision.Arch,
+		Rule: res.Decision.Rule, Profile: res.Decision.Profile, File: res.Decision.File,
+		Notes: res.Notes, Other: res.Other,
+	}
+}
+
+// quietFor is how long the same outcome of the same client is not logged again.
+const quietFor = time.Minute
+
+// logFilter lets each client's outcome through once a minute, without a lock
+// or an allocation: a direct-mapped table, in which a collision costs a
+// repeated event, which the journal's own table then drops.
+type logFilter struct {
+	slots [1024]struct {
+		hash uint64
+		at   int64 // unix nanoseconds
+	}
+}
+
+// pass reports whether the outcome is news.
+func (f *logFilter) pass(now time.Time, res *dhcp.Result) bool {
+	h := outcomeHash(res.MAC[:res.MACLen], uint8(res.Stage), uint8(res.Reason), uint32(res.Notes))
+	slot := &f.slots[h%uint64(len(f.slots))]
+	at := now.UnixNano()
+	if slot.hash == h && at-slot.at < int64(quietFor) {
+		return false
+	}
+	slot.hash, slot.at = h, at
+	return true
+}
+
+// outcomeHash is FNV-1a over all that makes an outcome a different one.
+func outcomeHash(mac []byte, stage, reason uint8, notes uint32) uint64 {
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
+	for _, b := range mac {
+		h = (h ^ uint64(b)) * prime
+	}
+	h = (h ^ uint64(stage)) * prime
+	h = (h ^ uint64(reason)) * prime
+	return (h ^ uint64(notes)) * prime
+}

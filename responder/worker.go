@@ -1,0 +1,125 @@
+package responder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/xdpxe/xdpxe/responder/conn"
+	"github.com/xdpxe/xdpxe/responder/dhcp"
+	"github.com/xdpxe/xdpxe/responder/packet"
+)
+
+// batch is how many requests a worker takes at once: enough to share one
+// wake-up of the transmit side, small enough to stay in the cache.
+const batch = 64
+
+// turn bounds a worker's wait for packets, so that Alive can tell an idle worker from a stuck one.
+const turn = 250 * time.Millisecond
+
+// worker is one Conn's loop. Counters apart, everything here has one owner.
+type worker struct {
+	server  *Server
+	conn    conn.Conn
+	iface   string
+	tier    string
+	counts  *counters
+	answers *dhcp.Responder
+	dhcp    *dhcp.Worker
+	filter  logFilter
+	turned  atomic.Int64 // unix nanoseconds of the last turn of the loop
+
+	in, out [batch]packet.Packet
+}
+
+// Serve answers what c receives until ctx ends or c fails, and closes c. iface
+// and tier label the counters. It returns nil when ctx ended it.
+func (s *Server) Serve(ctx context.Context, c conn.Conn, iface, tier string) error {
+	// A worker sleeps in poll(2), not in Go's netpoller, and its AF_XDP rings
+	// and caches want one thread.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer c.Close()
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer stop()
+
+	w := &worker{server: s, conn: c, iface: iface, tier: tier, counts: s.countersFor(iface, tier)}
+	w.turned.Store(time.Now().UnixNano())
+	s.join(w)
+	defer s.leave(w)
+	for {
+		if err := w.turn(); err != nil {
+			if ctx.Err() != nil || errors.Is(err, conn.ErrClosed) {
+				return nil
+			}
+			return fmt.Errorf("%s: %s: %w", iface, tier, err)
+		}
+	}
+}
+
+// turn receives one batch and answers it.
+func (w *worker) turn() error {
+	n, err := w.conn.Recv(w.in[:], turn)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	w.turned.Store(now.UnixNano())
+	if n == 0 {
+		return nil
+	}
+	defer w.conn.Release(w.in[:n])
+	w.tapAll(now, false, w.in[:n])
+
+	room := w.conn.Alloc(w.out[:n])
+	used := w.handle(now, w.in[:n], w.out[:room])
+	w.tapAll(now, true, w.out[:used])
+	sent, err := w.conn.Send(w.out[:used])
+	for range used - sent {
+		w.counts.add(dhcp.StageOther, packet.SendError)
+	}
+	w.conn.Release(w.out[sent:room])
+	if err != nil {
+		return err
+	}
+	return w.conn.Flush()
+}
+
+// handle answers in into out and returns how many replies there are.
+func (w *worker) handle(now time.Time, in, out []packet.Packet) (used int) {
+	answers, links := w.server.answers.Load(), w.server.links.Load()
+	if answers == nil || links == nil {
+		return 0
+	}
+	if answers != w.answers {
+		w.answers, w.dhcp = answers, answers.NewWorker()
+	}
+	for i := range in {
+		if used == len(out) {
+			w.counts.add(dhcp.StageOther, packet.NoBuffer)
+			continue
+		}
+		link := links.find(&in[i].Meta)
+		res := w.dhcp.Handle(now, link, &in[i], &out[used])
+		w.counts.add(res.Stage, res.Reason)
+		if w.filter.pass(now, &res) {
+			w.server.journal.offer(event(now, w.iface, w.tier, &in[i], &res))
+		}
+		if res.Reason == packet.Answered {
+			used++
+		}
+	}
+	return used
+}
+
+func (w *worker) tapAll(now time.Time, out bool, packets []packet.Packet) {
+	if !w.server.taps.on() {
+		return
+	}
+	for i := range packets {
+		w.server.taps.show(now, w.iface, out, &packets[i])
+	}
+}
