@@ -1,0 +1,142 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/xdpxe/xdpxe/responder/policy"
+)
+
+// Values of Config.Datapath.
+const (
+	DatapathAuto    = "auto"    // the best that works
+	DatapathNative  = "native"  // AF_XDP, XDP in the driver
+	DatapathGeneric = "generic" // AF_XDP, XDP in the stack
+	DatapathRingbuf = "ringbuf" // XDP copies to a ring buffer
+	DatapathSocket  = "socket"  // UDP sockets, no BPF
+)
+
+// Values of Config.Deliver.
+const (
+	DeliverAuto  = "auto"  // tee where another server or a bridge must see the request too, else steal
+	DeliverSteal = "steal" // requests do not reach the host's stack
+	DeliverTee   = "tee"   // requests reach the stack as well
+)
+
+// Config is a complete configuration. It is not changed once in use.
+type Config struct {
+	File string // where it comes from; empty: made by Discover or Default
+
+	Interfaces []string      // devices to serve
+	Auto       bool          // every up Ethernet, bond or VLAN interface with an IPv4 address; Interfaces is empty
+	Address    netip.Addr    // boot server address in replies; invalid: the receiving interface's
+	Datapath   string        // one of the Datapath constants
+	Deliver    string        // one of the Deliver constants
+	ZeroCopy   bool          // ask for AF_XDP zero-copy
+	Heartbeat  time.Duration // after which XDP takes a silent daemon for dead
+	BPFFS      string        // directory of the BPF file system that pins go to
+	Control    string        // path of the control socket
+	Root       string        // directory of the boot files; empty: nothing is served by TFTP
+
+	Clients       []netip.Prefix // networks that are answered at all; empty: any
+	VendorClasses []string       // prefixes of option 60 that are served, never empty
+
+	Spec   policy.Spec      // rules and profiles as written
+	Policy *policy.Snapshot // the same, compiled
+
+	TFTP    TFTP
+	Metrics Metrics
+	Log     Log
+
+	Warnings []*Error // what is probably not meant
+
+	places places
+}
+
+// TFTP is the configuration of the file server.
+type TFTP struct {
+	Port         int
+	MaxWindow    int       // blocks
+	MaxBlksize   int       // bytes; 0: what the path's MTU carries
+	MaxTransfers int       // at one time
+	DataPorts    [2]uint16 // first and last port of data sockets; zero: the kernel's choice
+}
+
+// Metrics is the configuration of the Prometheus exporter.
+type Metrics struct {
+	Listen string // HOST:PORT; empty: off
+}
+
+// Log is the configuration of the log.
+type Log struct {
+	Level  string // debug, info, warn, error
+	Format string // console, json
+}
+
+// Bounds and defaults of numbers.
+const (
+	DefaultTFTPPort     = 69
+	DefaultMaxWindow    = 64
+	DefaultMaxTransfers = 10000
+	DefaultHeartbeat    = 2 * time.Second
+	MinHeartbeat        = 100 * time.Millisecond // the daemon beats several times within it
+	MaxHeartbeat        = time.Minute            // how long a dead daemon may swallow requests at most
+	MinBlksize          = 8                      // RFC 2348
+	MaxBlksize          = 65464                  // RFC 2348
+	maxWindow           = 65535                  // RFC 7440
+	maxTransfers        = 1_000_000
+)
+
+// maxFileSize bounds the configuration file: tens of thousands of machines.
+const maxFileSize = 8 << 20
+
+// Default returns the configuration of an empty file: it answers nobody.
+func Default() *Config {
+	c := &Config{
+		Datapath:      DatapathAuto,
+		Deliver:       DeliverAuto,
+		Heartbeat:     DefaultHeartbeat,
+		BPFFS:         "/sys/fs/bpf",
+		Control:       "/run/xdpxe/control.sock",
+		VendorClasses: policy.DefaultVendorClasses(),
+		Spec:          policy.Spec{Default: policy.Ignore},
+		TFTP:          TFTP{Port: DefaultTFTPPort, MaxWindow: DefaultMaxWindow, MaxTransfers: DefaultMaxTransfers},
+		Metrics:       Metrics{Listen: "127.0.0.1:9469"},
+		Log:           Log{Level: "info", Format: "console"},
+	}
+	// The empty policy has nothing that could be wrong; a test says so.
+	_ = c.compile()
+	return c
+}
+
+// compile makes Policy from Spec, Clients and VendorClasses.
+func (c *Config) compile() error {
+	c.Spec.Clients, c.Spec.VendorClasses = c.Clients, c.VendorClasses
+	snapshot, err := policy.Compile(c.Spec)
+	if err != nil {
+		return err
+	}
+	c.Policy = snapshot
+	return nil
+}
+
+// Load reads and parses a file. Mistakes in it are Errors; other errors are
+// those of reading it. A relative root is taken from the file's directory.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	if len(text) > maxFileSize {
+		return nil, fmt.Errorf("configuration %s: longer than %d bytes", path, maxFileSize)
+	}
+	return Parse(path, text)
+}

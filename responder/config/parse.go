@@ -1,0 +1,214 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/xdpxe/xdpxe/responder/policy"
+)
+
+// Parse reads a configuration; name is what errors call the file. Any error is
+// Errors. Files are not looked up: see Config.Check.
+func Parse(name string, text []byte) (*Config, error) {
+	r := &reader{file: name, places: make(places), anchors: make(map[string]ast.Node)}
+	body, err := r.parse(text)
+	if err != nil {
+		return nil, Errors{err}
+	}
+	c := Default()
+	c.File, c.places, c.Policy = name, r.places, nil
+	if body != nil {
+		ast.Walk(r, body)
+		r.keys(body, "", r.schema(c))
+	}
+	r.finish(c)
+	if len(r.errs) > 0 {
+		slices.SortStableFunc(r.errs, byPlace)
+		return nil, r.errs
+	}
+	return c, nil
+}
+
+func byPlace(a, b *Error) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col)) }
+
+// parse makes the YAML tree; nil is an empty file.
+func (r *reader) parse(text []byte) (ast.Node, *Error) {
+	if err := r.checkNesting(text); err != nil {
+		return nil, err
+	}
+	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		e := &Error{File: r.file, Line: 1, Col: 1, Msg: err.Error(), Err: err}
+		var syntax yaml.Error
+		if errors.As(err, &syntax) {
+			at := placeOfToken(syntax.GetToken())
+			e.Line, e.Col, e.Msg = at.line, at.col, syntax.GetMessage()
+		}
+		return nil, e
+	}
+	var body ast.Node
+	for _, doc := range file.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		if body != nil {
+			at := placeOf(doc.Body)
+			return nil, &Error{File: r.file, Line: at.line, Col: at.col, Msg: "a second YAML document", Hint: "one file is one configuration"}
+		}
+		body = doc.Body
+	}
+	return body, nil
+}
+
+// maxNesting is far beyond what the schema has. The YAML parser recurses.
+const maxNesting = 200
+
+// checkNesting counts brackets, those in texts and comments included: an
+// honest file closes what it opens, or nearly so.
+func (r *reader) checkNesting(text []byte) *Error {
+	depth, line, col := 0, 1, 0
+	for _, b := range text {
+		col++
+		switch b {
+		case '\n':
+			line, col = line+1, 0
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth = max(0, depth-1)
+		}
+		if depth > maxNesting {
+			return &Error{File: r.file, Line: line, Col: col, Msg: "nested too deeply"}
+		}
+	}
+	return nil
+}
+
+// schema is the configuration file: what each key sets in c.
+func (r *reader) schema(c *Config) map[string]setter {
+	return map[string]setter{
+		"interfaces":     r.interfaces(c),
+		"address":        r.address(&c.Address),
+		"datapath":       r.oneOf(&c.Datapath, DatapathAuto, DatapathNative, DatapathGeneric, DatapathRingbuf, DatapathSocket),
+		"deliver":        r.oneOf(&c.Deliver, DeliverAuto, DeliverSteal, DeliverTee),
+		"zero-copy":      r.boolean(&c.ZeroCopy),
+		"heartbeat":      r.duration(&c.Heartbeat, MinHeartbeat, MaxHeartbeat),
+		"bpffs":          r.absolute(&c.BPFFS),
+		"control":        r.absolute(&c.Control),
+		"root":           r.directory(&c.Root),
+		"clients":        r.prefixes(&c.Clients, false),
+		"vendor-classes": r.replaced(&c.VendorClasses),
+		"policy":         r.section(map[string]setter{"default": r.word(&c.Spec.Default), "rules": r.rules(&c.Spec.Rules)}),
+		"profiles":       r.profiles(&c.Spec.Profiles),
+		"tftp": r.section(map[string]setter{
+			"port":          r.number(&c.TFTP.Port, 1, 65535),
+			"max-window":    r.number(&c.TFTP.MaxWindow, 1, maxWindow),
+			"max-blksize":   r.blksize(&c.TFTP.MaxBlksize),
+			"max-transfers": r.number(&c.TFTP.MaxTransfers, 1, maxTransfers),
+			"data-ports":    r.portRange(&c.TFTP.DataPorts),
+		}),
+		"metrics": r.section(map[string]setter{"listen": r.listen(&c.Metrics.Listen)}),
+		"log": r.section(map[string]setter{
+			"level":  r.oneOf(&c.Log.Level, "debug", "info", "warn", "error"),
+			"format": r.oneOf(&c.Log.Format, "console", "json"),
+		}),
+	}
+}
+
+// word reads any text.
+func (r *reader) word(dst *string) setter {
+	return r.value(func(s string) (string, string) {
+		*dst = s
+		return "", ""
+	})
+}
+
+// replaced reads a list that takes the place of a default one.
+func (r *reader) replaced(dst *[]string) setter {
+	return func(n ast.Node, path string) {
+		var list []string
+		r.texts(&list)(n, path)
+		if len(list) > 0 {
+			*dst = list
+		}
+	}
+}
+
+func (r *reader) rules(dst *[]policy.Rule) setter {
+	return func(n ast.Node, path string) {
+		r.items(n, path, func(n ast.Node, path string) {
+			var rule policy.Rule
+			m := &rule.Match
+			r.keys(n, path, map[string]setter{
+				"name": r.word(&rule.Name),
+				"boot": r.word(&rule.Boot),
+				"match": r.section(map[string]setter{
+					"mac":          r.texts(&m.MAC),
+					"uuid":         r.texts(&m.UUID),
+					"arch":         r.texts(&m.Arch),
+					"subnet":       r.prefixes(&m.Subnet, true),
+					"vendor-class": r.texts(&m.VendorClass),
+					"user-class":   r.texts(&m.UserClass),
+					"circuit-id":   r.texts(&m.CircuitID),
+					"remote-id":    r.texts(&m.RemoteID),
+				}),
+			})
+			*dst = append(*dst, rule)
+		})
+	}
+}
+
+func (r *reader) profiles(dst *map[string]policy.Profile) setter {
+	return func(n ast.Node, path string) {
+		*dst = make(map[string]policy.Profile)
+		r.pairs(n, path, func(name string, _ place, path string, n ast.Node) {
+			p := policy.Profile{Files: make(map[string]string)}
+			r.keys(n, path, map[string]setter{"files": func(n ast.Node, path string) {
+				r.pairs(n, path, func(arch string, _ place, path string, n ast.Node) {
+					if file, ok := r.text(n, path); ok {
+						p.Files[arch] = file
+					}
+				})
+			}})
+			(*dst)[name] = p
+		})
+	}
+}
+
+// finish checks what takes more than one value, and compiles the policy.
+func (r *reader) finish(c *Config) {
+	if low, high := int(c.TFTP.DataPorts[0]), int(c.TFTP.DataPorts[1]); low <= c.TFTP.Port && c.TFTP.Port <= high {
+		r.fail(r.places.find("tftp.data-ports"), "", "tftp.data-ports: contains the port of requests, %d", c.TFTP.Port)
+	}
+	err := c.compile()
+	if err == nil {
+		c.warn()
+		return
+	}
+	var mistakes policy.SpecErrors
+	if !errors.As(err, &mistakes) {
+		r.fail(place{1, 1}, "", "%v", err)
+		return
+	}
+	for _, m := range mistakes {
+		e := c.errorAt(m.Path, m.Hint, "%s: %s", m.Path, m.Msg)
+		e.Err = m
+		r.errs = append(r.errs, e)
+	}
+}
+
+// errorAt makes an Error at the place of a value.
+func (c *Config) errorAt(path, hint, format string, args ...any) *Error {
+	e := &Error{File: c.File, Msg: fmt.Sprintf(format, args...), Hint: hint}
+	if c.File != "" {
+		at := c.places.find(path)
+		e.Line, e.Col = at.line, at.col
+	}
+	return e
+}
