@@ -15,6 +15,9 @@ import (
 	"syscall"
 )
 
+// DefaultPath is where daemon and tools meet if nothing else is configured.
+const DefaultPath = "/run/xdpxe/control.sock"
+
 // ErrNoDaemon is wrapped when nobody answers on the socket.
 var ErrNoDaemon = errors.New("no daemon answers there")
 

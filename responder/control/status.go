@@ -134,8 +134,9 @@ type TFTP struct {
 	Requests        uint64         `json:"requests"`
 	Outcomes        []TFTPOutcome  `json:"outcomes,omitempty"` // of finished and of refused transfers
 	BytesSent       uint64         `json:"bytes_sent"`         // payload, retransmissions included
-	Retransmissions uint64         `json:"retransmissions"`    // windows sent again
+	Retransmissions uint64         `json:"retransmissions"`    // DATA packets sent again
 	SendErrors      uint64         `json:"send_errors"`
+	Dropped         uint64         `json:"dropped"`             // datagrams that found a socket's buffer full
 	Transfers       []TFTPTransfer `json:"transfers,omitempty"` // those under way; bounded
 }
 

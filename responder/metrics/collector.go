@@ -54,7 +54,8 @@ var (
 	tftpEnded    = desc("tftp_transfers_total", "TFTP transfers by how they ended.", "outcome")
 	tftpActive   = desc("tftp_transfers_active", "TFTP transfers under way.")
 	tftpBytes    = desc("tftp_sent_bytes_total", "File bytes sent by TFTP, retransmissions included.")
-	tftpAgain    = desc("tftp_retransmissions_total", "TFTP windows sent again.")
+	tftpAgain    = desc("tftp_retransmissions_total", "TFTP DATA packets sent again.")
+	tftpDropped  = desc("tftp_dropped_datagrams_total", "TFTP datagrams dropped by the kernel because a socket's buffer was full.")
 	tftpErrors   = desc("tftp_send_errors_total", "TFTP datagrams that the kernel refused.")
 )
 
@@ -62,7 +63,7 @@ var all = []*prometheus.Desc{
 	buildInfo, requests, outcomes, diagnose,
 	datapath, serving, queues, beatAge, xdpPackets, received, sent, badFrames, stale, sendErrors, dropped, captureDrops,
 	reloads, reloadGood, loaded,
-	tftpRequests, tftpEnded, tftpActive, tftpBytes, tftpAgain, tftpErrors,
+	tftpRequests, tftpEnded, tftpActive, tftpBytes, tftpAgain, tftpDropped, tftpErrors,
 }
 
 // Describe implements prometheus.Collector.
@@ -167,6 +168,7 @@ func (e emitter) tftp(t *control.TFTP) {
 	e.gauge(tftpActive, float64(t.Active))
 	e.counter(tftpBytes, t.BytesSent)
 	e.counter(tftpAgain, t.Retransmissions)
+	e.counter(tftpDropped, t.Dropped)
 	e.counter(tftpErrors, t.SendErrors)
 }
 
