@@ -120,11 +120,11 @@ func judgeOptions(b []byte, p *dhcpv4.DHCPv4, limit int) error {
 
 // maxSize is the longest reply to a request (statement A10), by insomniacslk's reading of it.
 func maxSize(request []byte) int {
-	limit := 548
-	if p, err := dhcpv4.FromBytes(request); err == nil && len(p.Options[57]) == 2 {
-		limit = min(max(int(binary.BigEndian.Uint16(p.Options[57]))-28, 548), 1472)
-	} else if err != nil {
-		limit = 1472 // no END, or overload: the table says what holds then
+	switch p, err := dhcpv4.FromBytes(request); {
+	case err != nil || len(p.Options[52]) > 0:
+		return 1472 // no END, or overload, which it does not read
+	case len(p.Options[57]) == 2:
+		return min(max(int(binary.BigEndian.Uint16(p.Options[57]))-28, 548), 1472)
 	}
-	return limit
+	return 548
 }
