@@ -31,6 +31,7 @@ func (f Firmware) String() string {
 const (
 	BannerMark  = "Open Source Network Boot Firmware"
 	OVMFFetched = "NBP file downloaded successfully"
+	ShellMark   = "Shell>"        // the prompt of OVMF's own shell, behind the network in its boot order
 	DiskMark    = "XDPXE-DISK-OK" // printed by the disk of MachineOptions.Disk
 )
 

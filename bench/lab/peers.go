@@ -22,7 +22,11 @@ func (r *Rack) StartDHCP(ctx context.Context, on *Node, lines Lines) (*Process, 
 	} else {
 		args = append(args, "--dhcp-option=3") // none
 	}
-	return startReady(ctx, on, Command{Name: "dnsmasq (DHCP)", Args: args, Lines: lines}, "DHCP, IP range")
+	p, err := startReady(ctx, on, Command{Name: "dnsmasq (DHCP) on " + on.Role, Args: args, Lines: lines}, "DHCP, IP range")
+	if err == nil && r.DHCPServer == nil {
+		r.DHCPServer = p
+	}
+	return p, err
 }
 
 // StartDNSMasqBoot starts dnsmasq as a ProxyDHCP and TFTP server, to compare with.

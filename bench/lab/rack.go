@@ -42,6 +42,8 @@ type Rack struct {
 	Servers  *Switch // where servers are: Access itself when flat
 	DHCP     *Node   // the place of the plain DHCP server; nothing runs there before StartDHCP
 	Router   *Namespace
+	// DHCPServer is the process that StartDHCP started first; nil before.
+	DHCPServer *Process
 
 	boots int // boot server nodes so far
 }
