@@ -181,8 +181,8 @@ func (s *Socket) Held(frames []Frame) (n int) {
 	return n
 }
 
-// Release puts frames that the caller holds on the free list; others it
-// leaves alone, so that giving back twice does no harm. It works on a closed
+// Release takes frames back that the caller holds, and posts them again for
+// reception; others it leaves alone, so that giving back twice does no harm. It works on a closed
 // socket, and must: the last frame given back lets the socket go.
 func (s *Socket) Release(frames []Frame) {
 	s.mu.Lock()
@@ -192,5 +192,8 @@ func (s *Socket) Release(frames []Frame) {
 	}
 	for i := range frames {
 		s.umem.release(frames[i].ID)
+	}
+	if !s.closed.Load() {
+		s.refill()
 	}
 }

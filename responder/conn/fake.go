@@ -172,7 +172,9 @@ func (f *Fake) Send(p []packet.Packet) (int, error) {
 			continue
 		}
 		f.replies.state[id] = bufSent
-		f.queued = append(f.queued, p[i])
+		q := p[i]
+		q.Payload = buf[packet.MaxHeader:][:len(q.Payload)]
+		f.queued = append(f.queued, q)
 	}
 	return len(p), nil
 }

@@ -1,0 +1,114 @@
+package xsk_test
+
+import (
+	"bytes"
+	"errors"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpxe/xdpxe/loader/xsk"
+)
+
+func TestWake(t *testing.T) {
+	r := newRig(t, xsk.Config{Frames: 64}, link.XDPGenericMode)
+	buf := make([]xsk.Frame, 4)
+	r.socket.Wake() // a wake-up before the wait is not lost
+	if n, err := r.socket.Recv(buf, -1); n != 0 || err != nil {
+		t.Errorf("woken before: %d, %v", n, err)
+	}
+	result := make(chan error)
+	go func() {
+		n, err := r.socket.Recv(buf, -1)
+		if n != 0 {
+			err = errors.New("received a frame that nobody sent")
+		}
+		result <- err
+	}()
+	r.socket.Wake()
+	if err := <-result; err != nil {
+		t.Errorf("woken: %v", err)
+	}
+	if n, err := r.socket.Recv(buf, 1); n != 0 || err != nil {
+		t.Errorf("after the time: %d, %v", n, err)
+	}
+}
+
+func TestDeviceDownAndUpAgain(t *testing.T) {
+	r := newRig(t, xsk.Config{Frames: 64}, link.XDPGenericMode)
+	buf := make([]xsk.Frame, 4)
+	r.near.Down(t)
+	if _, err := r.socket.Recv(buf, wait); !errors.Is(err, unix.ENETDOWN) {
+		t.Errorf("Recv on a device that is down: %v", err)
+	}
+	r.socket.Alloc(buf[:1])
+	buf[0].Len = copy(buf[0].Buf[buf[0].Off:], frame(1, 60))
+	r.socket.Send(buf[:1])
+	if err := r.socket.Flush(); !errors.Is(err, unix.ENETDOWN) {
+		t.Errorf("Flush on a device that is down: %v", err)
+	}
+	r.near.Up(t)
+	if err := r.socket.Flush(); err != nil {
+		t.Errorf("Flush on a device that is up again: %v", err)
+	}
+	if got := r.tap.Next(t, ours); !bytes.Equal(got, frame(1, 60)) {
+		t.Errorf("sent %x", got)
+	}
+	// The far end notices its carrier in the kernel's own time, and drops until then.
+	for tries := 0; ; tries++ {
+		r.tap.Send(t, frame(2, 60))
+		n, err := r.socket.Recv(buf, 50*time.Millisecond)
+		if err != nil || tries == 200 {
+			t.Fatalf("nothing received after the device came up: %v", err)
+		}
+		if r.socket.Release(buf[:n]); n > 0 {
+			break
+		}
+	}
+	r.settled(t, 0)
+}
+
+func TestDeviceDeleted(t *testing.T) {
+	r := newRig(t, xsk.Config{Frames: 64}, link.XDPGenericMode)
+	r.near.Delete(t)
+	if _, err := r.socket.Recv(make([]xsk.Frame, 4), -1); !errors.Is(err, unix.ENETDOWN) {
+		t.Errorf("Recv on a device that is gone: %v", err)
+	}
+	r.socket.Close()
+	<-r.socket.Done()
+}
+
+// The runtime's preemption signals interrupt poll; Recv goes on with what is left of its time.
+func TestSignalsDoNotEndRecv(t *testing.T) {
+	r := newRig(t, xsk.Config{Frames: 64}, link.XDPGenericMode)
+	type result struct {
+		n   int
+		err error
+	}
+	tid, done := make(chan int), make(chan result)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		tid <- unix.Gettid()
+		n, err := r.socket.Recv(make([]xsk.Frame, 4), wait)
+		done <- result{n, err}
+	}()
+	thread := <-tid
+	for range 200 {
+		if err := unix.Tgkill(unix.Getpid(), thread, unix.SIGURG); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case got := <-done:
+		t.Fatalf("Recv ended by a signal: %+v", got)
+	default:
+	}
+	r.tap.Send(t, frame(1, 60))
+	if got := <-done; got.n != 1 || got.err != nil {
+		t.Errorf("Recv: %+v", got)
+	}
+}
