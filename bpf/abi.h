@@ -49,7 +49,7 @@ enum reason {
 	REASON_NOT_FOR_US,       /* neither broadcast nor to an address of ours */
 	REASON_BAD_CHECKSUM,     /* of the IPv4 header */
 	REASON_BAD_LENGTH,       /* frame, IPv4 and UDP disagree on the length */
-	REASON_TOO_LONG,         /* more than MAX_FRAME, or not in one buffer */
+	REASON_TOO_LONG,         /* more than MAX_FRAME, or headers split from data */
 	REASON_SHORT_MESSAGE,    /* less than a BOOTP header and the magic */
 	REASON_NOT_REQUEST,      /* op is not BOOTREQUEST */
 	REASON_BAD_MAGIC,

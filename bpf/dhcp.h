@@ -10,14 +10,22 @@
 #include "parse.h"
 #include "stats.h"
 
-/* RFC 2131 §2: offsets in the message. */
-#define BOOTP_OP 0
+/* RFC 2131 §2 */
+struct bootp {
+	__u8 op;
+	__u8 fixed[43];
+	__u8 sname[64];
+	__u8 file[128];
+	__be16 magic[2];
+};
+
 #define BOOTP_SNAME 44
 #define BOOTP_FILE 108
 #define BOOTP_MAGIC 236
 #define BOOTP_OPTIONS 240
 #define BOOTREQUEST 1
-#define DHCP_MAGIC 0x63825363
+#define DHCP_MAGIC_0 0x6382
+#define DHCP_MAGIC_1 0x5363
 
 #define OPTION_PAD 0
 #define OPTION_OVERLOAD 52
@@ -157,31 +165,44 @@ static __always_inline struct scratch *copy_frame(struct xdp_md *ctx, __u64 len)
 }
 
 /*
- * Copies the frame to scratch_map and judges the message that stands at
- * [payload, end) in it. All of the message is walked, also behind option 60:
- * a malformed one is never taken from the kernel.
+ * The fixed part of the message, which must stand in the frame's first buffer.
+ * A driver that splits headers from data leaves it in the second: an AF_XDP
+ * socket without XDP_USE_SG would drop that frame, so it is passed. Drivers
+ * that do not split have room in the first buffer for an ordinary frame, so no
+ * more than this is looked at: the length of that buffer cannot be had without
+ * CAP_PERFMON.
+ */
+static __always_inline enum reason check_bootp(struct xdp_md *ctx, const struct datagram *d)
+{
+	void *end = (void *)(long)ctx->data_end;
+	const struct bootp *m = (void *)(d->udp + 1);
+
+	if (d->end - d->payload < sizeof(*m))
+		return REASON_SHORT_MESSAGE;
+	if ((void *)(m + 1) > end)
+		return REASON_TOO_LONG;
+	if (m->op != BOOTREQUEST)
+		return REASON_NOT_REQUEST;
+	if (m->magic[0] != bpf_htons(DHCP_MAGIC_0) || m->magic[1] != bpf_htons(DHCP_MAGIC_1))
+		return REASON_BAD_MAGIC;
+	return GO_ON;
+}
+
+/*
+ * Copies the frame to scratch_map and judges the options of the message that
+ * stands at [payload, end) in it. All of them are walked, also behind option
+ * 60: a malformed message is never taken from the kernel.
  *
  * A global function: the verifier takes it by itself and once, instead of for
  * every way through the headers.
  */
-__noinline enum reason check_message(struct xdp_md *ctx, __u32 payload, __u32 end, __u32 frame_len)
+__noinline enum reason check_options(struct xdp_md *ctx, __u32 payload, __u32 end, __u32 frame_len)
 {
 	struct scratch *s = copy_frame(ctx, frame_len);
-	__u32 magic;
 	enum reason r;
 
 	if (!s) /* cannot be: the lengths are right */
 		return REASON_BAD_LENGTH;
-	if (end - payload < BOOTP_OPTIONS)
-		return REASON_SHORT_MESSAGE;
-	if (byte_at(s, payload + BOOTP_OP) != BOOTREQUEST)
-		return REASON_NOT_REQUEST;
-	magic = byte_at(s, payload + BOOTP_MAGIC) << 24 |
-		byte_at(s, payload + BOOTP_MAGIC + 1) << 16 |
-		byte_at(s, payload + BOOTP_MAGIC + 2) << 8 |
-		byte_at(s, payload + BOOTP_MAGIC + 3);
-	if (magic != DHCP_MAGIC)
-		return REASON_BAD_MAGIC;
 	r = walk_options(s, payload, end);
 	if (r != GO_ON)
 		return r;

@@ -157,21 +157,16 @@ static __always_inline __u16 ip_sum(const struct ip_hdr *ip)
  * Checksum and lengths, as responder/packet takes them: Ethernet padding may
  * follow IPv4, and IPv4 be longer than UDP. The UDP checksum is not looked at:
  * local senders on veth, tap and virtio leave it partial.
- *
- * A frame in several buffers is passed: an AF_XDP socket without XDP_USE_SG
- * would drop it, and no request is that long.
  */
 static __always_inline enum reason check_datagram(struct xdp_md *ctx, struct datagram *d)
 {
-	void *data = (void *)(long)ctx->data;
-	void *end = (void *)(long)ctx->data_end;
 	__u32 ip_len = bpf_ntohs(d->ip->len);
 	__u32 udp_len = bpf_ntohs(d->udp->len);
 
 	if (ip_sum(d->ip) != 0xffff)
 		return REASON_BAD_CHECKSUM;
 	d->frame_len = bpf_xdp_get_buff_len(ctx);
-	if (d->frame_len > MAX_FRAME || data + d->frame_len > end)
+	if (d->frame_len > MAX_FRAME)
 		return REASON_TOO_LONG;
 	if (udp_len < sizeof(struct udp_hdr) || sizeof(struct ip_hdr) + udp_len > ip_len ||
 	    d->ip_at + ip_len > d->frame_len)

@@ -33,7 +33,10 @@ static __always_inline enum reason handle(struct xdp_md *ctx)
 	r = check_datagram(ctx, &d);
 	if (r != GO_ON)
 		return r;
-	r = check_message(ctx, d.payload, d.end, d.frame_len);
+	r = check_bootp(ctx, &d);
+	if (r != GO_ON)
+		return r;
+	r = check_options(ctx, d.payload, d.end, d.frame_len);
 	if (r != GO_ON)
 		return r;
 

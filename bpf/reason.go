@@ -20,7 +20,7 @@ const (
 	NotForUs       // neither broadcast nor to an address of ours
 	BadChecksum    // of the IPv4 header
 	BadLength      // frame, IPv4 and UDP disagree on the length
-	TooLong        // more than MaxFrame, or not in one buffer
+	TooLong        // more than MaxFrame, or headers split from data by the driver
 	ShortMessage   // less than a BOOTP header and the magic
 	NotRequest     // op is not BOOTREQUEST
 	BadMagic       // not DHCP

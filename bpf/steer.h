@@ -23,11 +23,16 @@ static __always_inline int alive(void)
 static __always_inline enum deliver delivery(__u16 port)
 {
 	__u32 key = 0;
-	struct settings *s = bpf_map_lookup_elem(&settings_map, &key);
+	/* Volatile, so that both are read: a computed address is more than the
+	 * verifier allows without CAP_PERFMON. */
+	volatile struct settings *s = bpf_map_lookup_elem(&settings_map, &key);
+	enum deliver on67, on4011;
 
 	if (!s)
 		return DELIVER_NONE;
-	return port == PORT_DHCP ? s->deliver67 : s->deliver4011;
+	on67 = s->deliver67;
+	on4011 = s->deliver4011;
+	return port == PORT_DHCP ? on67 : on4011;
 }
 
 static __always_inline int same_mac(const __u8 *a, const __u8 *b)
@@ -70,7 +75,7 @@ static __always_inline enum reason to_socket(struct xdp_md *ctx)
 	return REASON_NO_SOCKET;
 }
 
-/* What check_message left in scratch_map, of len bytes. */
+/* What check_options left in scratch_map, of len bytes. */
 static __always_inline enum reason to_ring(struct xdp_md *ctx, __u64 len, enum reason delivered)
 {
 	__u32 key = 0;
