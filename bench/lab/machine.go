@@ -31,8 +31,8 @@ func (f Firmware) String() string {
 const (
 	BannerMark  = "Open Source Network Boot Firmware"
 	OVMFFetched = "NBP file downloaded successfully"
-	ShellMark   = "Shell>"        // the prompt of OVMF's own shell, behind the network in its boot order
-	DiskMark    = "XDPXE-DISK-OK" // printed by the disk of MachineOptions.Disk
+	OVMFNext    = ">>Start HTTP Boot" // what OVMF boots from after PXE
+	DiskMark    = "XDPXE-DISK-OK"     // printed by the disk of MachineOptions.Disk
 )
 
 // MachineOptions says what to boot.
@@ -158,7 +158,7 @@ func (r *Rack) makeDisk(name string) (string, error) {
 	code := []byte{
 		0xfc,                   // cld
 		0x31, 0xc0, 0x8e, 0xd8, // ds = 0
-		0xbe, 0x18, 0x7c, // si = text, at 0x7c18
+		0xbe, 0x20, 0x7c, // si = text, at 0x7c20
 		0xac,       // next: lodsb
 		0x84, 0xc0, // test al, al
 		0x74, 0x09, // jz stop
@@ -169,7 +169,7 @@ func (r *Rack) makeDisk(name string) (string, error) {
 		0xf4,       // stop: hlt
 		0xeb, 0xfd, // jmp stop
 	}
-	const text = 0x18
+	const text = 0x20
 	if len(code) > text {
 		return "", errors.New("lab: boot sector code of " + strconv.Itoa(len(code)) + " bytes runs into its text")
 	}
