@@ -3,39 +3,267 @@ package tftp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/xdpxe/xdpxe/responder/content"
 )
 
 // Server is a TFTP server. Its methods but Serve are safe for concurrent use.
-type Server struct{}
+type Server struct {
+	cfg     Config
+	timing  timing
+	port    uint16
+	headers *headers
+	epoch   time.Time // of all instants
+	workers []*worker
+	opener  *opener
+	reports *reporter
+
+	root    atomic.Pointer[content.Root]
+	clients atomic.Pointer[func(netip.Addr) bool]
+	active  atomic.Int64
+	state   atomic.Int32
+}
+
+// States of a Server.
+const (
+	listening int32 = iota
+	serving
+	closed
+)
 
 // Listen opens the server's sockets. The root stays the caller's, who closes it
 // after Serve has returned or SetRoot has replaced it.
 func Listen(cfg Config, root *content.Root) (*Server, error) {
-	return nil, errors.New("tftp: not built yet")
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg:     cfg,
+		timing:  timing{initial: cfg.InitialTimeout, max: cfg.MaxTimeout, giveUp: cfg.GiveUp},
+		headers: newHeaders(),
+		epoch:   time.Now().Add(-time.Second), // instant 0 is "never"
+		reports: newReporter(cfg.Logger),
+	}
+	s.opener = newOpener(s.root.Load)
+	s.SetRoot(root)
+	s.SetClients(cfg.Clients)
+
+	// With port 0, the kernel picks one that is free for the first address; it
+	// need not be for the others.
+	for try := 0; ; try++ {
+		err := s.listen()
+		if err == nil {
+			return s, nil
+		}
+		s.closeWorkers()
+		if cfg.Port != 0 || try == 9 || !errors.Is(err, unix.EADDRINUSE) {
+			return nil, err
+		}
+	}
+}
+
+// listen opens the sockets of all workers.
+func (s *Server) listen() error {
+	s.port = uint16(s.cfg.Port)
+	addrs := s.cfg.Addrs
+	optional := len(addrs) == 0 // IPv6 is
+	if optional {
+		addrs = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+	}
+	if len(addrs) > maxEndpoints {
+		return fmt.Errorf("tftp: %d addresses are more than %d", len(addrs), maxEndpoints)
+	}
+	for i := range s.cfg.Workers {
+		w, err := newWorker(s)
+		if err != nil {
+			return err
+		}
+		s.workers = append(s.workers, w)
+		for _, addr := range addrs {
+			addr = addr.Unmap()
+			if i == 0 {
+				if err := s.exclusive(addr); err != nil {
+					if optional && addr.Is6() && (errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)) {
+						s.cfg.Logger.Debug("no IPv6, TFTP serves IPv4 only")
+						addrs = addrs[:1]
+						continue
+					}
+					return err
+				}
+			}
+			e, err := openEndpoint(addr, s.port, &s.cfg)
+			if err != nil {
+				return err
+			}
+			if err := w.listen(e); err != nil {
+				return err
+			}
+			if s.port, err = e.port(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// exclusive makes sure that nobody else has the request port: SO_REUSEPORT
+// would share it with any other process of our user, and half of the requests with it.
+func (s *Server) exclusive(addr netip.Addr) error {
+	fd, err := openSocket(addr, s.port, false)
+	if err != nil {
+		return err
+	}
+	return unix.Close(fd)
 }
 
 // Serve answers clients until ctx ends (and Config.Grace has passed), then closes
 // the server. It returns nil on such an end, or what made a worker fail. Call it once.
-func (s *Server) Serve(ctx context.Context) error { return nil }
+func (s *Server) Serve(ctx context.Context) error {
+	if !s.state.CompareAndSwap(listening, serving) {
+		return errors.New("tftp: server is closed or served already")
+	}
+	s.opener.start()
+	s.reports.start()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var loops sync.WaitGroup
+	errs := make([]error, len(s.workers))
+	for i, w := range s.workers {
+		loops.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			if errs[i] = w.run(); errs[i] != nil {
+				cancel(errs[i])
+			}
+		})
+	}
+	<-ctx.Done()
+	for _, w := range s.workers {
+		w.order(func(w *worker) { w.beginStop(s.cfg.Grace) })
+	}
+	loops.Wait()
+	s.opener.stop()
+	s.reports.stop()
+	s.state.Store(closed)
+	s.closeWorkers()
+	return errors.Join(errs...)
+}
 
 // Close closes a server that was never served. After Serve it does nothing.
-func (s *Server) Close() error { return nil }
+func (s *Server) Close() error {
+	if s.state.CompareAndSwap(listening, closed) {
+		s.closeWorkers()
+	}
+	return nil
+}
+
+func (s *Server) closeWorkers() {
+	for _, w := range s.workers {
+		w.close()
+	}
+	if s.state.Load() == listening {
+		s.workers = nil // Listen tries again
+	}
+}
 
 // Port returns the port that takes requests.
-func (s *Server) Port() int { return 0 }
+func (s *Server) Port() int { return int(s.port) }
 
 // SetRoot lets requests from now on find their files under root. Running
 // transfers keep their files. The caller may close the old root at once.
-func (s *Server) SetRoot(root *content.Root) {}
+func (s *Server) SetRoot(root *content.Root) { s.root.Store(root) }
 
 // SetClients replaces Config.Clients for requests from now on. nil: everybody.
-func (s *Server) SetClients(allowed func(netip.Addr) bool) {}
+func (s *Server) SetClients(allowed func(netip.Addr) bool) {
+	if allowed == nil {
+		allowed = func(netip.Addr) bool { return true }
+	}
+	s.clients.Store(&allowed)
+}
+
+func (s *Server) allowed(a netip.Addr) bool { return (*s.clients.Load())(a) }
+
+// clock returns the time for the state machines.
+func (s *Server) clock() instant { return instant(time.Since(s.epoch)) }
+
+// admit lets one more transfer in, if there is room; leave makes room.
+func (s *Server) admit() bool {
+	if s.active.Add(1) <= int64(s.cfg.MaxTransfers) {
+		return true
+	}
+	s.leave()
+	return false
+}
+
+func (s *Server) leave() { s.active.Add(-1) }
 
 // Stats returns the totals.
-func (s *Server) Stats() Stats { return Stats{} }
+func (s *Server) Stats() Stats {
+	st := Stats{Active: int(s.active.Load())}
+	for _, w := range s.workers {
+		w.counters.add(&st)
+	}
+	return st
+}
 
-// Transfers returns the running transfers, in no order.
-func (s *Server) Transfers() []TransferInfo { return nil }
+// Transfers returns the running transfers, in no order. It waits for each
+// worker's loop to come round; they are copied there and described here.
+func (s *Server) Transfers() []TransferInfo {
+	if s.state.Load() != serving {
+		return nil
+	}
+	var all []TransferInfo
+	for _, w := range s.workers {
+		copies := make(chan []slotCopy, 1)
+		w.order(func(w *worker) { copies <- w.copySlots() })
+		select {
+		case c := <-copies:
+			for i := range c {
+				all = append(all, c[i].info(s.epoch))
+			}
+		case <-w.gone:
+		}
+	}
+	return all
+}
+
+// slotCopy is a running transfer as it was at some time.
+type slotCopy struct {
+	slot
+	path string
+	tid  uint16
+}
+
+func (w *worker) copySlots() []slotCopy {
+	copies := make([]slotCopy, 0, w.running)
+	w.table.each(func(id slotID, s *slot) {
+		if s.phase == ended {
+			return
+		}
+		c := slotCopy{slot: *s, tid: w.endpoints[s.peer.endpoint].tid}
+		if f := w.table.file(id); f != nil {
+			c.path = f.Path()
+		}
+		copies = append(copies, c)
+	})
+	return copies
+}
+
+func (c *slotCopy) info(epoch time.Time) TransferInfo {
+	return TransferInfo{
+		Client: c.peer.addrPort(), Server: netip.AddrPortFrom(netip.AddrFrom16(c.local).Unmap(), c.tid),
+		File: c.path, Size: c.size, Offset: c.acknowledged(),
+		Blksize: int(c.grant.blksize), Window: int(c.grant.window),
+		Started: epoch.Add(time.Duration(c.started)), RTT: time.Duration(c.rtt.shortest) * time.Microsecond,
+		Retransmits: uint64(c.retransmits),
+	}
+}

@@ -1,0 +1,53 @@
+package tftp
+
+import "time"
+
+// instant is a point on the monotonic clock, in nanoseconds.
+type instant int64
+
+func (t instant) add(d time.Duration) instant   { return t + instant(d) }
+func (t instant) since(u instant) time.Duration { return time.Duration(t - u) }
+
+// timing are the waits of all transfers.
+type timing struct {
+	initial, max, giveUp time.Duration
+}
+
+// restartAfter is how long a transfer must have stood still for the same request
+// to count as a client that starts over and not as a late duplicate.
+const restartAfter = time.Second
+
+// rto returns the wait for an answer after tries retransmissions. A negotiated
+// timeout is the server's (RFC 2349) and is kept as it is.
+func (tm *timing) rto(g *grant, tries uint8) time.Duration {
+	if g.timeout != 0 {
+		return time.Duration(g.timeout) * time.Second
+	}
+	return min(tm.initial<<min(tries, 20), tm.max)
+}
+
+// patience returns how long a silent client is kept.
+func (tm *timing) patience(g *grant) time.Duration {
+	return max(tm.giveUp, 4*time.Duration(g.timeout)*time.Second)
+}
+
+// roundTrip is what is known of the way to a client and back: the shortest time
+// seen, in microseconds; 0: nothing yet.
+type roundTrip struct {
+	shortest uint32
+}
+
+// sample takes the time between a packet and its answer, where the answer cannot
+// belong to an earlier copy of it (Karn's rule).
+func (r *roundTrip) sample(d time.Duration) {
+	us := uint32(min(max(d.Microseconds(), 1), 1<<31))
+	if r.shortest == 0 || us < r.shortest {
+		r.shortest = us
+	}
+}
+
+// tooSoon says that what came d after a packet cannot be about it. Half of the
+// shortest round trip leaves room for clients that are slow at first.
+func (r *roundTrip) tooSoon(d time.Duration) bool {
+	return d < time.Duration(r.shortest)*time.Microsecond/2
+}

@@ -1,0 +1,310 @@
+package tftp
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpxe/xdpxe/responder/content"
+)
+
+const (
+	recvBatches  = 4               // of one socket before the others have their turn
+	lingering    = 5 * time.Second // that an ended transfer absorbs late packets
+	maxLinger    = 1024            // of them at a time
+	strangerRate = 50              // ERROR 5 a second, and at once
+)
+
+// worker is one event loop. All fields but mail belong to the loop.
+type worker struct {
+	server    *Server
+	epoll     int
+	wake      int // eventfd of mail
+	endpoints []*endpoint
+	counters  *counters
+
+	table   table
+	timers  timers
+	running int             // transfers that have not ended
+	linger  int             // slots of ended ones
+	garbage []*content.File // of ended transfers
+	doomed  []doom
+
+	now       instant
+	recv      *receiver
+	errors    errorQueue
+	incoming  datagram
+	strangers bucket
+	stopping  bool
+	stopAt    instant
+
+	mail mailbox
+	gone chan struct{} // closed when the loop has ended
+}
+
+// mailbox holds what other goroutines want of a worker.
+type mailbox struct {
+	sync.Mutex
+	found  []found
+	orders []func(*worker)
+}
+
+// Tags of descriptors in the epoll: an endpoint's sockets by its index, or the eventfd.
+const (
+	tagWake     = -1
+	tagRequests = 0
+	tagData     = 1
+)
+
+func newWorker(s *Server) (*worker, error) {
+	w := &worker{server: s, epoll: -1, wake: -1, counters: new(counters), table: newTable(), recv: newReceiver(), gone: make(chan struct{})}
+	w.timers.slot = w.table.slot
+	w.strangers = bucket{rate: strangerRate, level: strangerRate}
+	var err error
+	if w.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("tftp: epoll: %w", err)
+	}
+	if w.wake, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		w.close()
+		return nil, fmt.Errorf("tftp: eventfd: %w", err)
+	}
+	if err := w.watch(unix.EPOLL_CTL_ADD, w.wake, tagWake, unix.EPOLLIN); err != nil {
+		w.close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// listen adds an endpoint.
+func (w *worker) listen(e *endpoint) error {
+	i := int32(len(w.endpoints))
+	w.endpoints = append(w.endpoints, e)
+	e.index = uint8(i)
+	e.settle = func(m *staged, errno unix.Errno) { w.settle(e, m, errno) }
+	return errors.Join(
+		w.watch(unix.EPOLL_CTL_ADD, e.requests, 2*i+tagRequests, unix.EPOLLIN),
+		w.watch(unix.EPOLL_CTL_ADD, e.data, 2*i+tagData, unix.EPOLLIN))
+}
+
+func (w *worker) watch(op, fd int, tag int32, events uint32) error {
+	if err := unix.EpollCtl(w.epoll, op, fd, &unix.EpollEvent{Events: events, Fd: tag}); err != nil {
+		return fmt.Errorf("tftp: epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+func (w *worker) close() {
+	for _, e := range w.endpoints {
+		e.close()
+	}
+	w.mail.Lock()
+	defer w.mail.Unlock()
+	for _, fd := range []*int{&w.epoll, &w.wake} {
+		if *fd >= 0 {
+			unix.Close(*fd)
+			*fd = -1
+		}
+	}
+	for _, f := range w.mail.found {
+		if f.file != nil {
+			f.file.Release()
+		}
+	}
+	w.mail.found = nil
+}
+
+// post hands the worker the answer to a lookup. Any goroutine may.
+func (w *worker) post(f found) {
+	w.mail.Lock()
+	defer w.mail.Unlock()
+	w.mail.found = append(w.mail.found, f)
+	w.rouse()
+}
+
+// order lets the loop run f. Any goroutine may.
+func (w *worker) order(f func(*worker)) {
+	w.mail.Lock()
+	defer w.mail.Unlock()
+	w.mail.orders = append(w.mail.orders, f)
+	w.rouse()
+}
+
+// rouse wakes the loop. mail is locked.
+func (w *worker) rouse() {
+	if w.wake < 0 {
+		return
+	}
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	// EAGAIN: the counter is full, so the loop has enough to wake for.
+	_, _ = unix.Write(w.wake, one[:])
+}
+
+// run is the loop. It ends when the worker was told to stop, or with what the
+// machine refuses.
+func (w *worker) run() error {
+	defer close(w.gone)
+	defer w.stop()
+	var events [64]unix.EpollEvent
+	for {
+		w.now = w.server.clock()
+		if w.stopping && (w.running == 0 || w.now >= w.stopAt) {
+			return nil
+		}
+		n, err := unix.EpollWait(w.epoll, events[:], w.wait())
+		if err != nil && err != unix.EINTR {
+			return fmt.Errorf("tftp: epoll_wait: %w", err)
+		}
+		w.now = w.server.clock()
+		for i := range max(n, 0) {
+			if err := w.event(&events[i]); err != nil {
+				return err
+			}
+		}
+		w.expire()
+		for _, e := range w.endpoints {
+			w.sendRound(e)
+		}
+		w.sweep()
+	}
+}
+
+// wait returns how long the loop may sleep, in milliseconds.
+func (w *worker) wait() int {
+	for _, e := range w.endpoints {
+		if len(e.ready) > 0 && !e.watched {
+			return 0
+		}
+	}
+	until, some := w.stopAt, w.stopping
+	if _, when, ok := w.timers.first(); ok && (!some || when < until) {
+		until, some = when, true
+	}
+	if !some {
+		return -1
+	}
+	// Rounded up: a timer is late rather than a loop without sleep.
+	return int(max(0, min((until.since(w.now)+time.Millisecond-1)/time.Millisecond, 60_000)))
+}
+
+// event serves one descriptor that has something.
+func (w *worker) event(ev *unix.EpollEvent) error {
+	if ev.Fd == tagWake {
+		w.readMail()
+		return nil
+	}
+	e := w.endpoints[ev.Fd/2]
+	if ev.Fd%2 == tagRequests {
+		return w.receive(e, tagRequests)
+	}
+	if ev.Events&unix.EPOLLOUT != 0 {
+		e.watched = false
+		if err := w.watch(unix.EPOLL_CTL_MOD, e.data, ev.Fd, unix.EPOLLIN); err != nil {
+			return err
+		}
+	}
+	if ev.Events&unix.EPOLLERR != 0 {
+		w.readErrors(e)
+	}
+	if ev.Events&unix.EPOLLIN != 0 {
+		return w.receive(e, tagData)
+	}
+	return nil
+}
+
+// receive takes some batches from a socket.
+func (w *worker) receive(e *endpoint, which int) error {
+	fd := e.data
+	if which == tagRequests {
+		fd = e.requests
+	}
+	if fd < 0 {
+		return nil // closed by an order in the same round
+	}
+	for range recvBatches {
+		n, errno := w.recv.recv(fd)
+		switch errno {
+		case 0:
+		case unix.EBADF, unix.ENOTSOCK, unix.EFAULT, unix.EINVAL:
+			return fmt.Errorf("tftp: receive on %v: %w", e.addr, errno)
+		default:
+			return nil // nothing there, or an ICMP error left on the socket
+		}
+		for i := range n {
+			d := &w.incoming
+			if !w.recv.datagram(i, d) {
+				continue
+			}
+			if d.counted {
+				w.counters.dropped.Add(uint64(d.drops - e.drops[which]))
+				e.drops[which] = d.drops
+			}
+			d.from.endpoint = e.index
+			if which == tagRequests {
+				w.onRequest(e, d)
+			} else {
+				w.onPacket(e, d)
+			}
+		}
+		if n < recvBatch {
+			return nil
+		}
+	}
+	return nil
+}
+
+// readMail takes what other goroutines left.
+func (w *worker) readMail() {
+	var count [8]byte
+	// Whatever it says, the mail is read.
+	_, _ = unix.Read(w.wake, count[:])
+	w.mail.Lock()
+	results, orders := w.mail.found, w.mail.orders
+	w.mail.found, w.mail.orders = nil, nil
+	w.mail.Unlock()
+	for _, f := range orders {
+		f(w)
+	}
+	for i := range results {
+		w.onFound(&results[i])
+	}
+}
+
+// beginStop lets no request in any more and the loop end after grace.
+func (w *worker) beginStop(grace time.Duration) {
+	for _, e := range w.endpoints {
+		e.stopRequests()
+	}
+	w.stopping, w.stopAt = true, w.now.add(grace)
+}
+
+// stop ends all transfers.
+func (w *worker) stop() {
+	w.table.each(func(id slotID, s *slot) {
+		if s.phase != ended {
+			w.end(id, s, Stopped)
+		}
+	})
+	w.sweep()
+}
+
+// bucket bounds a rate.
+type bucket struct {
+	rate, level float64 // a second; what is left
+	last        instant
+}
+
+// take takes one if there is one.
+func (b *bucket) take(now instant) bool {
+	b.level = min(b.rate, b.level+b.rate*now.since(b.last).Seconds())
+	b.last = now
+	if b.level < 1 {
+		return false
+	}
+	b.level--
+	return true
+}

@@ -1,0 +1,69 @@
+package tftp
+
+// endUnconfirmed ends a transfer whose final acknowledgement did not come.
+func (w *worker) endUnconfirmed(id slotID, s *slot) {
+	w.counters.unconfirmed.Add(1)
+	w.end(id, s, Complete)
+}
+
+// end ends a transfer. Its slot lingers to absorb what is still on its way.
+func (w *worker) end(id slotID, s *slot, how Outcome) {
+	w.endWith(id, s, how, "", nil)
+}
+
+// endWith is end for a transfer whose lookup failed: name is what it asked for and err why.
+func (w *worker) endWith(id slotID, s *slot, how Outcome, name string, err error) {
+	if file := w.table.file(id); file != nil {
+		name = file.Path()
+		// A message in the batch may still point into the mapping.
+		w.garbage = append(w.garbage, file)
+		w.table.setFile(id, nil)
+	}
+	w.counters.outcomes[how].Add(1)
+	if w.server.reports.wants(how) {
+		w.server.reports.put(report{
+			client: s.peer.addrPort(), file: name, how: how, err: err,
+			size: s.size, sent: s.acknowledged(), took: w.now.since(s.started), retransmits: s.retransmits,
+		})
+	}
+	looked := s.phase != opening
+	s.phase = ended
+	w.running--
+	w.server.leave()
+	if code, text, ok := refusal(how); ok {
+		w.sendError(w.endpoints[s.peer.endpoint], &s.peer, &s.local, code, text)
+	}
+	if !looked || w.linger >= maxLinger {
+		w.remove(id)
+		return
+	}
+	w.linger++
+	s.lingers = true
+	s.deadline = w.now.add(lingering)
+	w.timers.set(id, s.deadline)
+}
+
+// forget gives the slot of an ended transfer back.
+func (w *worker) forget(id slotID, s *slot) {
+	if !s.used {
+		return // it did not linger
+	}
+	if s.lingers {
+		w.linger--
+	}
+	w.remove(id)
+}
+
+func (w *worker) remove(id slotID) {
+	w.timers.remove(id)
+	w.table.remove(id)
+}
+
+// sweep releases the files of ended transfers, when no batch points into them.
+func (w *worker) sweep() {
+	for i, f := range w.garbage {
+		w.server.opener.release(f)
+		w.garbage[i] = nil
+	}
+	w.garbage = w.garbage[:0]
+}

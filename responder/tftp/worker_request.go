@@ -1,0 +1,170 @@
+package tftp
+
+// onRequest takes a datagram from the request port.
+func (w *worker) onRequest(e *endpoint, d *datagram) {
+	req, how := parseRequest(d.payload)
+	if how != NotRequest {
+		w.counters.requests.Add(1)
+	}
+	switch {
+	case !d.unicast:
+		how = NotUnicast // RFC 1123, 4.2.3.5
+	case how == NotRequest:
+	case !w.server.allowed(d.from.ip()):
+		how = NotAllowed
+	}
+	if how != running {
+		w.refuse(e, d, &req, how)
+		return
+	}
+
+	id := requestID(d.payload)
+	if old, s, ok := w.table.find(d.from); ok {
+		switch {
+		case s.phase == ended:
+			w.forget(old, s)
+		case s.id == id && !s.again(w.now):
+			w.counters.repeated.Add(1)
+			w.makeReady(e, old, s)
+			return
+		default:
+			w.end(old, s, Superseded)
+			w.forget(old, s)
+		}
+	}
+	w.begin(e, d, &req, id)
+}
+
+// begin makes a transfer and lets its file be looked up.
+func (w *worker) begin(e *endpoint, d *datagram, req *request, id uint64) {
+	if !w.server.admit() {
+		w.refuse(e, d, req, Full)
+		return
+	}
+	mtu := interfaceMTU(e.data, d.ifindex)
+	l := limits{blksize: w.server.cfg.MaxBlksize, window: w.server.cfg.MaxWindow}
+	if l.blksize == 0 {
+		l.blksize = frameBlksize(mtu, e.v6)
+	}
+	slotID, s := w.table.add(d.from)
+	s.id = id
+	s.local = d.local
+	s.mtu = uint16(min(mtu, 1<<16-1))
+	s.started, s.progress = w.now, w.now
+	s.grant = req.grant(l)
+	w.running++
+	if !w.server.opener.ask(lookup{worker: w, id: slotID, serial: s.serial, name: string(req.name)}) {
+		w.end(slotID, s, Busy)
+		w.forget(slotID, s)
+	}
+}
+
+// onFound takes the answer to a lookup.
+func (w *worker) onFound(f *found) {
+	s := w.table.slot(f.id)
+	if !s.used || s.serial != f.serial || s.phase != opening {
+		if f.file != nil {
+			w.garbage = append(w.garbage, f.file)
+		}
+		return
+	}
+	if f.file == nil {
+		w.endWith(f.id, s, f.how, f.name, f.err)
+		return
+	}
+	w.table.setFile(f.id, f.file)
+	s.start(w.now, f.file.Size(), s.grant, &w.server.timing)
+	w.timers.set(f.id, s.deadline)
+	w.makeReady(w.endpoints[s.peer.endpoint], f.id, s)
+}
+
+// refuse ends a request that became no transfer.
+func (w *worker) refuse(e *endpoint, d *datagram, req *request, how Outcome) {
+	w.counters.outcomes[how].Add(1)
+	if w.server.reports.wants(how) {
+		w.server.reports.put(report{client: d.from.addrPort(), file: string(req.name), how: how})
+	}
+	if code, text, ok := refusal(how); ok {
+		w.sendError(e, &d.from, &d.local, code, text)
+	}
+}
+
+// onPacket takes a datagram from a data port.
+func (w *worker) onPacket(e *endpoint, d *datagram) {
+	p := d.payload
+	if len(p) < headerLen || !d.unicast {
+		return
+	}
+	op := uint16(p[0])<<8 | uint16(p[1])
+	id, s, ok := w.table.find(d.from)
+	if !ok {
+		w.counters.strangers.Add(1)
+		if op != opERROR && w.strangers.take(w.now) {
+			w.sendError(e, &d.from, &d.local, codeUnknownTID, "unknown transfer")
+		}
+		return
+	}
+	switch {
+	case s.phase == ended || s.phase == opening:
+	case op == opACK:
+		// Longer ones are ACKs all the same: Microsoft's msftwindow adds a byte.
+		if how := s.ack(uint16(p[2])<<8|uint16(p[3]), w.now, &w.server.timing); how != running {
+			w.end(id, s, how)
+			return
+		}
+		w.timers.set(id, s.deadline)
+		w.makeReady(e, id, s)
+	case op == opERROR:
+		w.end(id, s, s.refused())
+	}
+}
+
+// readErrors takes what ICMP says about our packets. Each belongs to one client.
+func (w *worker) readErrors(e *endpoint) {
+	for {
+		to, final, ok := w.errors.next(e.data)
+		if !ok {
+			return
+		}
+		to.endpoint = e.index
+		if id, s, ok := w.table.find(to); ok && final && s.phase != ended && s.phase != opening {
+			if how := s.unreachable(); how == Complete {
+				w.endUnconfirmed(id, s)
+			} else {
+				w.end(id, s, how)
+			}
+		}
+	}
+}
+
+// expire serves the timers that have run out.
+func (w *worker) expire() {
+	for {
+		id, when, ok := w.timers.first()
+		if !ok || when > w.now {
+			return
+		}
+		s := w.table.slot(id)
+		if s.deadline > w.now {
+			w.timers.putOff(s.deadline)
+			continue
+		}
+		if s.phase == ended {
+			w.forget(id, s)
+			continue
+		}
+		tries := s.tries
+		switch how := s.expire(w.now, &w.server.timing); how {
+		case running:
+			if s.tries != tries {
+				w.counters.timeouts.Add(1)
+			}
+			w.timers.putOff(s.deadline)
+			w.makeReady(w.endpoints[s.peer.endpoint], id, s)
+		case Complete:
+			w.endUnconfirmed(id, s)
+		default:
+			w.end(id, s, how)
+		}
+	}
+}
