@@ -42,7 +42,7 @@ func (c *cursor) next() (code uint8, data span, ok bool) {
 			}
 			n := int(c.msg[c.pos+1])
 			c.pos = start + n
-			if code == optOverload && c.main && c.overload == 0 && n == 1 && c.msg[start] <= 3 {
+			if code == optOverload && c.overload == 0 && n == 1 && c.msg[start] <= 3 {
 				c.overload = c.msg[start]
 				c.rest = c.overload
 			}

@@ -158,7 +158,7 @@ var discoverStatements = []statement{
 	{"A15", func(t *testing.T, s *server) {
 		acceptIPXE(t, s, disc(x64).Add(77, []byte("\x04iPXE")...))
 		acceptIPXE(t, s, disc(x64).Add(77, []byte("\x03lab\x04iPXE")...))
-		for _, class := range []string{"iPXEx", "ipxe", "\x05iPXE", "\x04iPX", "\x00iPXE"} {
+		for _, class := range []string{"iPXEx", "ipxe", "\x05iPXE", "\x04iPX", "\x00iPXE", "\x00\x04iPXE"} {
 			if s.send(disc(x64).Add(77, []byte(class)...)).answered(); s.rack.asked.IPXE {
 				t.Errorf("user class %q was taken for iPXE", class)
 			}
@@ -266,6 +266,10 @@ var discoverStatements = []statement{
 		}
 		s.rack.files[x64] = strings.Repeat("n", 255)
 		s.send(disc(x64)).none(packet.ReplyTooLong)
+		// What does not fit the client's size is no answer, not half of one.
+		s.rack.files[x64] = strings.Repeat("n", 254)
+		s.send(disc(x64).Drop(57).Add(61, make([]byte, 255)...)).none(packet.ReplyTooLong)
+		s.send(disc(x64).Add(61, make([]byte, 255)...)).answered()
 	}},
 	{"A28", func(t *testing.T, s *server) {
 		first := s.send(disc(x64)).answered()

@@ -135,13 +135,16 @@ func FuzzHandle(f *testing.F) {
 		f.Add(s, uint8(0xfe), binary.BigEndian.Uint32(R.AsSlice()))
 	}
 	names := []string{"snponly.efi", string(bytes.Repeat([]byte{'n'}, 127)), string(bytes.Repeat([]byte{'n'}, 200)), string(bytes.Repeat([]byte{'n'}, 300))}
+	plain, ports := newServer(f), newServer(f)
+	ports.rack.circuit = "eth7"
+	ports.r = dhcp.New(ports.rack, dhcp.Options{})
+	ports.w = ports.r.NewWorker()
 	f.Fuzz(func(t *testing.T, payload []byte, knobs uint8, src uint32) {
-		s := newServer(t)
+		s := plain
 		if knobs&2 != 0 {
-			s.rack.circuit = "eth7"
-			s.r = dhcp.New(s.rack, dhcp.Options{})
-			s.w = s.r.NewWorker()
+			s = ports
 		}
+		s.t, s.vlans = t, nil
 		for a := range s.rack.files {
 			s.rack.files[a] = names[knobs>>2&3]
 		}

@@ -101,9 +101,20 @@ var relayStatements = []statement{
 		if r := s.send(relayed()).answered(); r.Meta.Dst != netip.AddrPortFrom(R, 67) {
 			t.Errorf("without 82.19 it goes to %v", r.Meta.Dst)
 		}
+		m := relayed().Add(82, 19, 0)
+		meta := s.incoming(m)
+		meta.Src = netip.AddrPortFrom(R, 0)
+		if r := s.deliver(meta, m.Bytes()).answered(); r.Meta.Dst != netip.AddrPortFrom(R, 67) {
+			t.Errorf("from port 0 it goes to %v", r.Meta.Dst)
+		}
 		// It is a relay's to say: nobody else moves the broadcast.
-		if r := s.send(disc(x64).Add(82, 19, 0)).answered(); r.Meta.Dst != netip.AddrPortFrom(bcast, 68) {
-			t.Errorf("without giaddr it goes to %v", r.Meta.Dst)
+		if r := s.send(disc(x64).Add(82, 19, 0)).answered(); r.Meta.Dst != netip.AddrPortFrom(bcast, 68) || r.Notes != 0 {
+			t.Errorf("without giaddr it goes to %v, notes %v", r.Meta.Dst, r.Notes)
+		}
+		m = binl().Add(82, 19, 0)
+		m.GIAddr = R
+		if r := s.ask4011(m).answered(); r.Notes != 0 {
+			t.Errorf("on 4011: notes %v", r.Notes)
 		}
 	}},
 	{"D8", func(t *testing.T, s *server) {
@@ -114,6 +125,11 @@ var relayStatements = []statement{
 			m.GIAddr = netip.MustParseAddr(giaddr)
 			s.send(m).none(packet.BadRelay)
 		}
+		plain := newServer(t)
+		plain.link.Prefixes = nil
+		m := relayed()
+		m.GIAddr = S
+		plain.send(m).none(packet.BadRelay)
 		for _, giaddr := range []string{"192.0.2.1", "198.51.100.255", "10.1.2.4", "10.1.2.5", "240.0.0.1"} {
 			m := relayed()
 			m.GIAddr = netip.MustParseAddr(giaddr)

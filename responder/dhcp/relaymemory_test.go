@@ -73,6 +73,15 @@ func TestRelayFactsFollowTheLastAnswer(t *testing.T) {
 	}
 }
 
+// An option 82 of several pieces may hold more than is remembered. Its machine
+// is served while the request carries it, and no half of it is believed later.
+func TestRelayFactsTooLong(t *testing.T) {
+	s := portServer(t)
+	long := append([]byte{2, 251}, make([]byte, 251)...)
+	s.send(relayed().Add(82, 1, 4, 'e', 't', 'h', '7').Add(82, long...)).answered()
+	s.ask(dhcptest.BootServerRequest(x64, routed.Addr()), routed).none(packet.DefaultIgnore)
+}
+
 // A flood of invented clients neither grows the memory nor is remembered in place of a new client.
 func TestRelayFactsAreBounded(t *testing.T) {
 	s := portServer(t)

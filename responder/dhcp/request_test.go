@@ -52,6 +52,7 @@ func TestBootItem(t *testing.T) {
 	m.CIAddr = C
 	s.send(m).none(packet.BootItem)
 	s.ask4011(dhcptest.BootServerRequest(x64, C).Add(43, item...)).none(packet.BootItem)
+	s.ask4011(dhcptest.BootServerRequest(x64, C).Add(43, append([]byte{0, 9, 1, 0}, item...)...)).none(packet.BootItem)
 	// Without the item, or with one that runs over the end, it is what it was.
 	for _, vendor := range [][]byte{{6, 1, 8, 255}, {255, 71, 4, 0x80, 1, 0, 0}, {0, 71, 4, 0}, {71}} {
 		s.ask4011(dhcptest.BootServerRequest(x64, C).Add(43, vendor...)).answered()

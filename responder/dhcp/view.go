@@ -124,9 +124,6 @@ func (v *View) Options() iter.Seq2[uint8, []byte] {
 	}
 }
 
-// Message returns the message itself.
-func (v *View) Message() []byte { return v.msg }
-
 // NoEnd reports that the options were not ended by END (255).
 func (v *View) NoEnd() bool { return v.noEnd }
 

@@ -53,7 +53,7 @@ func TestViewJoins(t *testing.T) {
 	m.File = "\x2b\x01\x03\x0c\x01b\xff\x2b\x01\x09" // nothing counts behind END
 	m.SName = "\x00\x2b\x02\x04\x05\xff"
 	v := parse(t, m.Bytes())
-	for range 2 { // joining is done once
+	for range 500 { // joining is done once
 		if got := v.Option(43); !bytes.Equal(got, []byte{1, 2, 3, 4, 5}) {
 			t.Errorf("43 %x", got)
 		}
@@ -104,12 +104,32 @@ func TestViewOverload(t *testing.T) {
 	}
 }
 
+// Of two overloads the first counts, and END in an overloaded field ends only that.
+func TestViewOverloadTwice(t *testing.T) {
+	m := disc(x64).Add(52, 1).Add(52, 2)
+	m.NoEnd = true
+	m.File, m.SName = "\x0c\x04file\x34\x01\x02\xff", "\x0c\x05sname\xff"
+	v := parse(t, m.Bytes())
+	if got := v.Option(12); string(got) != "file" || !v.NoEnd() {
+		t.Errorf("12 %q, NoEnd %v", got, v.NoEnd())
+	}
+}
+
+// No UDP datagram is longer, and no offset in a View can be.
+func TestViewTooLong(t *testing.T) {
+	if reason := new(dhcp.View).Parse(append(disc(x64).Bytes(), make([]byte, 1<<16)...)); reason != packet.Truncated {
+		t.Error(reason)
+	}
+}
+
 // A View does not remember the message before.
 func TestViewReuse(t *testing.T) {
 	v := new(dhcp.View)
-	v.Parse(disc(x64).Add(61, 1).Add(61, 2).Bytes())
-	if got := v.Option(61); !bytes.Equal(got, []byte{1, 2}) {
-		t.Fatalf("61 %x", got)
+	for range 500 {
+		v.Parse(disc(x64).Add(61, 1).Add(61, 2, 3, 4).Bytes())
+		if got := v.Option(61); !bytes.Equal(got, []byte{1, 2, 3, 4}) {
+			t.Fatalf("61 %x", got)
+		}
 	}
 	m := disc(x64)
 	m.NoEnd = true
@@ -165,7 +185,7 @@ func TestResultNamesTheClient(t *testing.T) {
 	}
 }
 
-func TestNames(t *testing.T) {
+func TestNamesAndRelayInfo(t *testing.T) {
 	for got, want := range map[string]string{
 		dhcp.StageDiscover.String(): "discover", dhcp.StageBootServer.String(): "boot_server", dhcp.StageOther.String(): "other",
 		dhcp.TypeACK.String(): "ACK", dhcp.MessageType(0).String(): "unknown", dhcp.MessageType(200).String(): "unknown",
@@ -175,7 +195,12 @@ func TestNames(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if _, ok := dhcp.ParseRelayInfo(netip.Addr{}.AsSlice()); !ok {
+	if _, ok := dhcp.ParseRelayInfo(nil); !ok {
 		t.Error("an empty option 82 is malformed")
+	}
+	info, ok := dhcp.ParseRelayInfo([]byte("\x01\x01a\x02\x01b\x01\x01c\x02\x01d\x05\x04\x0a\x00\x00\x01\x05\x04\x0a\x00\x00\x02\x0b\x01x\x0b\x04\x0a\x00\x00\x03"))
+	if !ok || string(info.CircuitID) != "a" || string(info.RemoteID) != "b" || info.SourcePort ||
+		info.LinkSelection != netip.MustParseAddr("10.0.0.1") || info.ServerIDOverride != netip.MustParseAddr("10.0.0.3") {
+		t.Errorf("%+v, %v", info, ok)
 	}
 }
