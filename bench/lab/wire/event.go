@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -20,8 +21,18 @@ const (
 // Event is what a datagram means in a network boot.
 type Event struct {
 	Datagram
-	Client string // the hardware address that the datagram is about; empty for TFTP
-	Text   string // one line for people
+	DHCP *dhcpv4.DHCPv4 // nil for TFTP
+	File string         // what a TFTP request asks for
+	Text string         // one line for people
+}
+
+// About says whether the event concerns the machine with this hardware
+// address: switches flood what is meant for others.
+func (e *Event) About(mac net.HardwareAddr) bool {
+	if e.DHCP != nil {
+		return bytes.Equal(e.DHCP.ClientHWAddr, mac)
+	}
+	return bytes.Equal(e.SrcMAC, mac)
 }
 
 // Describe explains a DHCP message or a TFTP request; ok is false for all other datagrams.
@@ -32,10 +43,10 @@ func Describe(d Datagram) (e Event, ok bool) {
 		if err != nil {
 			return e, false
 		}
-		return Event{Datagram: d, Client: m.ClientHWAddr.String(), Text: describeDHCP(d, m)}, true
+		return Event{Datagram: d, DHCP: m, Text: describeDHCP(d, m)}, true
 	case d.Dst.Port() == portTFTP:
-		text, ok := describeTFTP(d)
-		return Event{Datagram: d, Text: text}, ok
+		file, text, ok := describeTFTP(d)
+		return Event{Datagram: d, File: file, Text: text}, ok
 	}
 	return e, false
 }
@@ -92,15 +103,15 @@ func describeReply(b *strings.Builder, d Datagram, m *dhcpv4.DHCPv4) {
 }
 
 // describeTFTP explains a read request (RFC 1350 §5).
-func describeTFTP(d Datagram) (string, bool) {
+func describeTFTP(d Datagram) (file, text string, ok bool) {
 	const opRRQ = 1
 	if len(d.Payload) < 4 || binary.BigEndian.Uint16(d.Payload) != opRRQ {
-		return "", false
+		return "", "", false
 	}
 	fields := strings.Split(string(d.Payload[2:]), "\x00")
-	text := fmt.Sprintf("TFTP reads %s from %s", fields[0], d.Dst.Addr())
+	text = fmt.Sprintf("TFTP reads %s from %s", fields[0], d.Dst.Addr())
 	for i := 2; i+1 < len(fields); i += 2 {
 		text += fmt.Sprintf(", %s %s", fields[i], fields[i+1])
 	}
-	return text, true
+	return fields[0], text, true
 }
