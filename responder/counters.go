@@ -1,20 +1,37 @@
 package responder
 
 import (
+	"math/bits"
 	"sync/atomic"
 
 	"github.com/xdpxe/xdpxe/responder/dhcp"
 	"github.com/xdpxe/xdpxe/responder/packet"
 )
 
-// counters are one worker's requests by stage and reason. One goroutine
-// writes, any may read; they are never reset, so that sums stay monotonic.
-type counters [dhcp.NumStages][packet.NumReasons]atomic.Uint64
+// counters are the requests of an interface's tier. They are never reset, so that sums stay monotonic.
+type counters struct {
+	ended [dhcp.NumStages][packet.NumReasons]atomic.Uint64
+	notes [noteBits]atomic.Uint64
+}
 
-// add counts one request.
-func (c *counters) add(s dhcp.Stage, r packet.Reason) { c[s][r].Add(1) }
+const noteBits = 16 // of dhcp.Note
 
-// Count is a number of requests of one worker group that ended alike.
+// add counts one request and what was noted of it.
+func (c *counters) add(s dhcp.Stage, r packet.Reason, notes dhcp.Note) {
+	c.ended[s][r].Add(1)
+	for ; notes != 0; notes &= notes - 1 {
+		c.notes[bits.TrailingZeros16(uint16(notes))].Add(1)
+	}
+}
+
+// NoteCount is how many requests on an interface had something noted of them.
+type NoteCount struct {
+	Iface    string
+	Note     dhcp.Note
+	Requests uint64
+}
+
+// Count is a number of requests of one interface and tier that ended alike.
 type Count struct {
 	Iface, Tier string
 	Stage       dhcp.Stage

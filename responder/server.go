@@ -8,8 +8,11 @@
 package responder
 
 import (
+	"cmp"
 	"context"
-	"sort"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,26 +82,41 @@ func (s *Server) Counts() []Count {
 	defer s.mu.Unlock()
 	var out []Count
 	for key, c := range s.counters {
-		for stage := range c {
-			for reason := range c[stage] {
-				if n := c[stage][reason].Load(); n != 0 {
+		for stage := range c.ended {
+			for reason := range c.ended[stage] {
+				if n := c.ended[stage][reason].Load(); n != 0 {
 					out = append(out, Count{key.iface, key.tier, dhcp.Stage(stage), packet.Reason(reason), n})
 				}
 			}
 		}
 	}
-	sort.Slice(out, func(i, j int) bool {
-		a, b := out[i], out[j]
-		switch {
-		case a.Iface != b.Iface:
-			return a.Iface < b.Iface
-		case a.Tier != b.Tier:
-			return a.Tier < b.Tier
-		case a.Stage != b.Stage:
-			return a.Stage < b.Stage
-		}
-		return a.Reason < b.Reason
+	slices.SortFunc(out, func(a, b Count) int {
+		return cmp.Or(strings.Compare(a.Iface, b.Iface), strings.Compare(a.Tier, b.Tier), cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Reason, b.Reason))
 	})
+	return out
+}
+
+// Notes returns how often each note was made, in a stable order.
+func (s *Server) Notes() []NoteCount {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sums := make(map[string]*[noteBits]uint64)
+	for key, c := range s.counters {
+		if sums[key.iface] == nil {
+			sums[key.iface] = new([noteBits]uint64)
+		}
+		for bit := range c.notes {
+			sums[key.iface][bit] += c.notes[bit].Load()
+		}
+	}
+	var out []NoteCount
+	for _, iface := range slices.Sorted(maps.Keys(sums)) {
+		for bit, n := range sums[iface] {
+			if n != 0 {
+				out = append(out, NoteCount{iface, 1 << bit, n})
+			}
+		}
+	}
 	return out
 }
 

@@ -89,7 +89,9 @@ func TestServeAnswersCountsAndReloads(t *testing.T) {
 		t.Errorf("after the reload: file %q, want b.efi", got)
 	}
 	r.SetAnswers(answersOf(t, policy.Spec{}))
-	r.wire.Inject(discover(2, 3))
+	noEnd := discover(2, 3)
+	noEnd.Payload = noEnd.Payload[:len(noEnd.Payload)-1]
+	r.wire.Inject(noEnd)
 	r.wire.Settle()
 
 	want := []Count{
@@ -105,6 +107,9 @@ func TestServeAnswersCountsAndReloads(t *testing.T) {
 		if got[i] != want[i] {
 			t.Errorf("count %+v, want %+v", got[i], want[i])
 		}
+	}
+	if notes := r.Notes(); len(notes) != 1 || notes[0] != (NoteCount{"eth0", dhcp.NoteNoEnd, 1}) {
+		t.Errorf("notes %+v, want the one request without END", notes)
 	}
 	r.stop()
 	if err := <-r.end; err != nil {

@@ -79,7 +79,7 @@ func (w *worker) turn() error {
 	w.tapAll(now, true, w.out[:used])
 	sent, err := w.conn.Send(w.out[:used])
 	for range used - sent {
-		w.counts.add(dhcp.StageOther, packet.SendError)
+		w.counts.add(dhcp.StageOther, packet.SendError, 0)
 	}
 	w.conn.Release(w.out[sent:room])
 	if err != nil {
@@ -99,12 +99,12 @@ func (w *worker) handle(now time.Time, in, out []packet.Packet) (used int) {
 	}
 	for i := range in {
 		if used == len(out) {
-			w.counts.add(dhcp.StageOther, packet.NoBuffer)
+			w.counts.add(dhcp.StageOther, packet.NoBuffer, 0)
 			continue
 		}
 		link := links.find(&in[i].Meta)
 		res := w.dhcp.Handle(now, link, &in[i], &out[used])
-		w.counts.add(res.Stage, res.Reason)
+		w.counts.add(res.Stage, res.Reason, res.Notes)
 		if w.filter.pass(now, &res) {
 			w.server.journal.offer(event(now, w.iface, w.tier, &in[i], &res))
 		}
