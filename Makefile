@@ -55,8 +55,8 @@ bench-xdp: ## ns per packet of each exit of the XDP program (root)
 ROUNDS ?= 3
 boot-times: ## time from power-on to the boot program, beside dnsmasq's (root; ROUNDS=3)
 	@go build -o xdpxe ./cmd/xdpxe
-	@go test -c -o bin/e2e.test ./bench/e2e
-	@cd bench/e2e && $(SUDO) env XDPXE_BINARY=$(CURDIR)/xdpxe XDPXE_BOOT_TIMES=$(ROUNDS) ../../bin/e2e.test -test.run '^TestBootTimes$$' -test.v
+	@go build -o bin/boottimes ./bench/lab/boottimes
+	@$(SUDO) bin/boottimes -daemon ./xdpxe -rounds $(ROUNDS)
 
 install: build ## copy the program to PREFIX/bin (/usr/local)
 	$(SUDO) install -D -m 755 xdpxe $(DESTDIR)$(PREFIX)/bin/xdpxe

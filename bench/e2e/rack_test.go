@@ -127,7 +127,7 @@ func checkNothingLeft(t *testing.T, d *lab.Daemon) {
 // xdpxe named to it.
 func boot(ctx context.Context, t *testing.T, r *lab.Rack, firmware lab.Firmware) *lab.Machine {
 	t.Helper()
-	m, err := r.Boot(lab.MachineOptions{Name: strings.Fields(firmware.String())[0], Firmware: firmware})
+	m, err := r.Boot(lab.MachineOptions{Name: firmware.Short(), Firmware: firmware})
 	if err != nil {
 		t.Fatal(err)
 	}

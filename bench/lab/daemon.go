@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
@@ -168,6 +169,12 @@ func (d *Daemon) Leftovers(ctx context.Context) ([]string, error) {
 			left = append(left, strings.TrimSpace(line))
 		}
 	}
-	pins, err := filepath.Glob(filepath.Join(d.BPFFS, "*"))
-	return append(left, pins...), err
+	err = filepath.WalkDir(d.BPFFS, func(path string, e fs.DirEntry, err error) error {
+		// Every bpffs has these two from the kernel.
+		if own := e != nil && (e.Name() == "maps.debug" || e.Name() == "progs.debug"); err == nil && !e.IsDir() && !own {
+			left = append(left, path)
+		}
+		return err
+	})
+	return left, err
 }

@@ -26,6 +26,14 @@ func (f Firmware) String() string {
 	return "OVMF UEFI"
 }
 
+// Short is a name that fits a file or a column.
+func (f Firmware) Short() string {
+	if f == BIOS {
+		return "seabios"
+	}
+	return "ovmf"
+}
+
 // What a console shows. The banner is iPXE's own, at its start; the ROM of a
 // BIOS machine is iPXE too, so there it counts only behind ROMMark.
 const (

@@ -39,8 +39,7 @@ func bootAll(ctx context.Context, r *lab.Rack, show *timeline) ([]*machine, erro
 	var machines []*machine
 	var boots []func()
 	for _, firmware := range []lab.Firmware{lab.UEFI, lab.BIOS} {
-		name := strings.ToLower(strings.Fields(firmware.String())[0])
-		m := &machine{name: name, kind: firmware.String()}
+		m := &machine{name: firmware.Short(), kind: firmware.String()}
 		machines = append(machines, m)
 		boots = append(boots, func() { m.err = m.bootFirmware(ctx, r, firmware, show) })
 	}
@@ -88,6 +87,7 @@ func (m *machine) bootFirmware(ctx context.Context, r *lab.Rack, firmware lab.Fi
 	if err != nil {
 		return err
 	}
+	defer vm.Off()
 	show.at(vm.PowerOn, m.name, "power on: "+m.kind)
 	m.mac = vm.MAC
 	stop, err := m.watch(ctx, r.Access.Namespace, vm.Port, show)
@@ -104,7 +104,7 @@ func (m *machine) bootFirmware(ctx context.Context, r *lab.Rack, firmware lab.Fi
 		return err
 	}
 	m.reached = "iPXE runs its script"
-	return vm.Off()
+	return nil
 }
 
 func (m *machine) bootSimulated(ctx context.Context, node *lab.Node, style client.Style, show *timeline) error {
@@ -123,7 +123,7 @@ func (m *machine) bootSimulated(ctx context.Context, node *lab.Node, style clien
 	out, err := c.Boot(ctx)
 	m.took = out.Took
 	if m.silence && errors.Is(err, client.ErrNoBootServer) {
-		m.reached = "silence: it boots from its disk"
+		m.reached = "no answer, as its rule says"
 		return nil
 	}
 	if err != nil {

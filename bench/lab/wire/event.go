@@ -95,10 +95,10 @@ func describeReply(b *strings.Builder, d Datagram, m *dhcpv4.DHCPv4) {
 		return
 	}
 	if d.Src.Port() != portBINL {
-		b.WriteString(": boot server, no address")
+		b.WriteString(": boot server only")
 	}
 	if m.BootFileName != "" {
-		fmt.Fprintf(b, ": boot file %s", m.BootFileName)
+		fmt.Fprintf(b, ", boot file %s", m.BootFileName)
 	}
 }
 
