@@ -66,11 +66,9 @@ static __always_inline long bad(struct walk *w, enum reason reason)
 	return 1;
 }
 
-/* One option, pad or end. A callback of bpf_loop: a plain loop over options
- * costs the verifier more instructions than it allows. */
-static long walk_step(__u32 index, struct scratch **ctx)
+/* One option, pad or end; 1 when the walk is over. */
+static __always_inline long step(struct scratch *s)
 {
-	struct scratch *s = *ctx;
 	struct walk *w = &s->walk;
 	__u32 pos = w->pos, len;
 	__u8 code;
@@ -108,6 +106,19 @@ static long walk_step(__u32 index, struct scratch **ctx)
 	return 0;
 }
 
+/* A callback of bpf_loop: a plain loop over options costs the verifier more
+ * instructions than it allows. Several steps a call, since a call and its
+ * return cost more than a step. */
+#define STEPS_PER_CALL 4
+
+static long walk_on(__u32 index, struct scratch **ctx)
+{
+	for (int i = 0; i < STEPS_PER_CALL; i++)
+		if (step(*ctx))
+			return 1;
+	return 0;
+}
+
 /* Every step moves on by a byte or a field, and the fields do not overlap:
  * MAX_FRAME steps see the end of any message. */
 static __always_inline enum reason walk_options(struct scratch *s, __u32 payload, __u32 end)
@@ -120,7 +131,7 @@ static __always_inline enum reason walk_options(struct scratch *s, __u32 payload
 		.end = end,
 		.result = REASON_MALFORMED,
 	};
-	bpf_loop(MAX_FRAME, walk_step, &s, 0);
+	bpf_loop(MAX_FRAME / STEPS_PER_CALL, walk_on, &s, 0);
 	if (w->result != GO_ON)
 		return w->result;
 	return w->class_at ? GO_ON : REASON_NO_CLASS;

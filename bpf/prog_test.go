@@ -28,7 +28,7 @@ func TestEveryReasonHasARow(t *testing.T) {
 }
 
 // prepare brings the kernel into the state that a row wants.
-func (k *kernel) prepare(t *testing.T, r *row, xsk int) {
+func (k *kernel) prepare(t testing.TB, r *row, xsk int) {
 	t.Helper()
 	switch {
 	case r.noBeat:
