@@ -79,7 +79,7 @@ func TestDescribe(t *testing.T) {
 			message(dhcpv4.WithMessageType(dhcpv4.MessageTypeDiscover), dhcpv4.WithOption(dhcpv4.OptClassIdentifier("PXEClient:Arch:00007"))),
 			[]string{"DISCOVER", "PXEClient:Arch:00007"}},
 		{"203.0.113.10:67", "198.51.100.1:67",
-			message(dhcpv4.WithReply(&dhcpv4.DHCPv4{ClientHWAddr: mac}), dhcpv4.WithMessageType(dhcpv4.MessageTypeOffer),
+			message(dhcpv4.WithReply(&dhcpv4.DHCPv4{OpCode: dhcpv4.OpcodeBootRequest, ClientHWAddr: mac}), dhcpv4.WithMessageType(dhcpv4.MessageTypeOffer),
 				dhcpv4.WithOption(dhcpv4.OptServerIdentifier(server)), dhcpv4.WithGatewayIP([]byte{198, 51, 100, 1})),
 			[]string{"OFFER from 203.0.113.10", "boot server only", "relayed by 198.51.100.1"}},
 		{"198.51.100.7:4011", "203.0.113.10:4011", message(dhcpv4.WithMessageType(dhcpv4.MessageTypeRequest)),
