@@ -31,6 +31,9 @@ func (s *Socket) Close() error {
 	return nil
 }
 
+// Closed reports whether Close was called.
+func (s *Socket) Closed() bool { return s.closed.Load() }
+
 // Done is closed when the socket is down: no descriptor and no mapping is left.
 func (s *Socket) Done() <-chan struct{} { return s.done }
 

@@ -182,8 +182,10 @@ func (c *UDP) Release(p []packet.Packet) {
 	release(p, c.in.buffers, c.replies)
 }
 
-// Flush implements Conn. A device that is down or gone is an error that
-// satisfies errors.Is(err, syscall.ENETDOWN); the replies are then lost.
+// Flush implements Conn. To a socket, a device that is gone is mostly a missing
+// route: replies are refused one by one, and counted. Where the kernel does say
+// that the device is down, that is an error that satisfies errors.Is(err,
+// syscall.ENETDOWN). Whoever watches the interface closes the Conn.
 func (c *UDP) Flush() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

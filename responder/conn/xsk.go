@@ -94,6 +94,9 @@ func (c *XSK) Alloc(dst []packet.Packet) (n int) {
 // Send implements Conn. What cannot be built is counted and dropped; what the
 // TX ring has no room for stays the caller's.
 func (c *XSK) Send(p []packet.Packet) (n int, err error) {
+	if c.socket.Closed() {
+		return 0, xskError(xsk.ErrClosed)
+	}
 	for n < len(p) {
 		run := c.build(p[n:])
 		if run == 0 {

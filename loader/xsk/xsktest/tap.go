@@ -26,7 +26,8 @@ func OpenTap(t testing.TB, dev End) *Tap {
 	if err != nil {
 		t.Fatalf("packet socket: %v", err)
 	}
-	t.Cleanup(func() { unix.Close(fd) })
+	p := &Tap{fd: fd}
+	t.Cleanup(p.Close)
 	for _, option := range []int{unix.PACKET_IGNORE_OUTGOING, unix.PACKET_AUXDATA} {
 		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, option, 1); err != nil {
 			t.Fatalf("packet socket option %d: %v", option, err)
@@ -39,7 +40,15 @@ func OpenTap(t testing.TB, dev End) *Tap {
 	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: dev.Index}); err != nil {
 		t.Fatalf("packet socket: bind to %s: %v", dev.Name, err)
 	}
-	return &Tap{fd: fd}
+	return p
+}
+
+// Close closes the socket; the end of the test does, too.
+func (p *Tap) Close() {
+	if p.fd >= 0 {
+		unix.Close(p.fd)
+	}
+	p.fd = -1
 }
 
 // Send sends a frame.

@@ -1,6 +1,7 @@
 package xsktest
 
 import (
+	"encoding/binary"
 	"net"
 	"net/netip"
 	"testing"
@@ -30,7 +31,31 @@ func Veth(t testing.TB, queues int) (near, far End) {
 	near, far = end(t, "near"), end(t, "far")
 	near.Up(t)
 	far.Up(t)
+	carries(t, near, far)
+	carries(t, far, near)
 	return near, far
+}
+
+// carries waits until what one end sends arrives at the other: a device that
+// has come up drops everything until the kernel's link watch gets to it.
+func carries(t testing.TB, from, to End) {
+	t.Helper()
+	out, in := OpenTap(t, from), OpenTap(t, to)
+	defer out.Close()
+	defer in.Close()
+	probe := make([]byte, 60)
+	copy(probe[12:], []byte{0x88, 0xb6}) // experimental EtherType, IEEE 802
+	// When the probe sent last arrives, none is under way that a test could meet.
+	last := func(frame []byte) bool { return string(frame) == string(probe) }
+	for i := range 1000 {
+		binary.BigEndian.PutUint32(probe[14:], uint32(i))
+		_, _ = unix.Write(out.fd, probe) // ENOBUFS: dropped
+		set := []unix.PollFd{{Fd: int32(in.fd), Events: unix.POLLIN}}
+		if n, _ := unix.Poll(set, 10); n > 0 && in.Pending(t, last) > 0 {
+			return
+		}
+	}
+	t.Fatalf("%s to %s: nothing gets through", from.Name, to.Name)
 }
 
 func end(t testing.TB, name string) End {
