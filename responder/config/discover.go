@@ -40,7 +40,7 @@ func (f Found) String() string {
 // for gets it. An .efi file whose header is of another architecture is not
 // taken. Interfaces and Root are left to Config.Apply.
 func Discover(root fs.FS) (*Config, []Found, error) {
-	t := tree{root: root, listed: make(map[string]map[string]string)}
+	t := tree{root: root, listed: make(map[string]map[string][]string)}
 	if _, err := fs.ReadDir(root, "."); err != nil {
 		return nil, nil, fmt.Errorf("boot file root: %w", err)
 	}
@@ -92,7 +92,7 @@ func (u *usual) all() []string { return slices.Concat(u.generic, u.names) }
 // tree finds names in any letter case.
 type tree struct {
 	root   fs.FS
-	listed map[string]map[string]string // directory to lower-case name to name
+	listed map[string]map[string][]string // directory to lower-case name to its spellings
 }
 
 // search returns the path of the most preferred file that is there, "" if none is.
@@ -104,7 +104,7 @@ func (t *tree) search(u *usual) string {
 			dirs = u.dirs
 		}
 		for _, dir := range dirs {
-			if found := t.find(path.Join(dir, name)); found != "" && t.isFile(found) && t.runsOn(found, u.machine) {
+			if found := t.find(".", path.Join(dir, name)); found != "" && t.runsOn(found, u.machine) {
 				return found
 			}
 		}
@@ -112,32 +112,38 @@ func (t *tree) search(u *usual) string {
 	return ""
 }
 
-// find returns the true spelling of a path, "" if there is none.
-func (t *tree) find(name string) string {
-	at := "."
-	for _, part := range strings.Split(name, "/") {
-		spelt := t.list(at)[strings.ToLower(part)]
-		if spelt == "" {
-			return ""
+// find returns the true spelling of a file below dir, "" if there is none. A
+// folder can be there in several spellings; the file is in one of them.
+func (t *tree) find(dir, name string) string {
+	first, rest, deeper := strings.Cut(name, "/")
+	for _, spelt := range t.list(dir)[strings.ToLower(first)] {
+		at := path.Join(dir, spelt)
+		if deeper {
+			if found := t.find(at, rest); found != "" {
+				return found
+			}
+		} else if t.isFile(at) {
+			return at
 		}
-		at = path.Join(at, spelt)
 	}
-	return at
+	return ""
 }
 
-// list returns the names in a directory by lower case; none if it cannot be
-// read. Of names that differ in case only the lower-case one counts, else the first.
-func (t *tree) list(dir string) map[string]string {
+// list returns the spellings of the names in a directory by lower case, the
+// lower-case one first; none if it cannot be read.
+func (t *tree) list(dir string) map[string][]string {
 	names, ok := t.listed[dir]
 	if ok {
 		return names
 	}
-	names = make(map[string]string)
+	names = make(map[string][]string)
 	entries, _ := fs.ReadDir(t.root, dir)
 	for _, e := range entries {
 		low := strings.ToLower(e.Name())
-		if _, taken := names[low]; !taken || e.Name() == low {
-			names[low] = e.Name()
+		if e.Name() == low {
+			names[low] = slices.Insert(names[low], 0, low)
+		} else {
+			names[low] = append(names[low], e.Name())
 		}
 	}
 	t.listed[dir] = names

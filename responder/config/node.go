@@ -41,7 +41,12 @@ type reader struct {
 }
 
 func (r *reader) fail(at place, hint, format string, args ...any) {
-	r.errs = append(r.errs, &Error{File: r.file, Line: at.line, Col: at.col, Msg: fmt.Sprintf(format, args...), Hint: hint})
+	e := &Error{File: r.file, Line: at.line, Col: at.col, Msg: fmt.Sprintf(format, args...), Hint: hint}
+	// A bad alias is met each time its value is asked for.
+	if n := len(r.errs); n > 0 && *r.errs[n-1] == *e {
+		return
+	}
+	r.errs = append(r.errs, e)
 }
 
 // placeOf returns where a node starts.
@@ -108,7 +113,7 @@ func isEmpty(n ast.Node) bool {
 }
 
 // pairs calls f for each key of a mapping, in order, with the key's place, and
-// records where its value is.
+// records where its value is; for a mapping that is its key.
 func (r *reader) pairs(n ast.Node, path string, f func(key string, at place, path string, value ast.Node)) {
 	n = r.resolve(n)
 	if isEmpty(n) {
@@ -139,7 +144,7 @@ func (r *reader) pairs(n ast.Node, path string, f func(key string, at place, pat
 		seen[key] = at
 		below := join(path, key)
 		r.places[below] = at
-		if value := r.resolve(v.Value); !isEmpty(value) {
+		if value := r.resolve(v.Value); !isEmpty(value) && value.Type() != ast.MappingType {
 			r.places[below] = placeOf(value)
 		}
 		f(key, at, below, v.Value)

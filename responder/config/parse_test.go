@@ -1,0 +1,315 @@
+package config
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xdpxe/xdpxe/responder/policy"
+)
+
+// TestMistakes: every mistake of a file, each at its place, and no others.
+func TestMistakes(t *testing.T) {
+	const profile = "profiles: {p: {files: {bios: a}}}\n"
+	for _, tc := range []struct {
+		name, yaml string
+		want       []string
+	}{
+		{"unknown key", "interface: [eth0]\n", []string{`x.yaml:1:1: unknown key "interface" (did you mean interfaces?)`}},
+		{"unknown key further in", "tftp:\n  port: 69\n  max_window: 4\n", []string{`x.yaml:3:3: unknown key "max_window" (did you mean max-window?)`}},
+		{"unknown key in flow", "log: {levle: info, format: json}\n", []string{`x.yaml:1:7: unknown key "levle" (did you mean level?)`}},
+		{"unknown key, far from all", "metrics: {zebra: 1}\n", []string{`x.yaml:1:11: unknown key "zebra" (known here: listen)`}},
+		{"unknown key of a match", "policy:\n  rules:\n    - match: {vendor: [x]}\n      boot: ignore\n", []string{`x.yaml:3:15: unknown key "vendor" (known here: arch, circuit-id, mac, remote-id, subnet, user-class, uuid, vendor-class)`}},
+		{"unknown key of a profile", profile + "policy: {default: p}\n", nil},
+		{"key of a profile", "profiles:\n  p:\n    file: {bios: a}\n    files: {bios: a}\n", []string{`x.yaml:3:5: unknown key "file" (did you mean files?)`}},
+		{"key twice", "root: /a\ndatapath: auto\nroot: /b\n", []string{`x.yaml:3:1: root is written twice, first in line 1`}},
+		{"key twice further in", "tftp: {port: 69, max-window: 1, port: 70}\n", []string{`x.yaml:1:33: port is written twice, first in line 1`}},
+		{"profile twice", "profiles:\n  p: {files: {bios: a}}\n  p: {files: {bios: b}}\n", []string{`x.yaml:3:3: p is written twice, first in line 2`}},
+
+		{"number", "tftp: {port: http}\n", []string{`x.yaml:1:14: tftp.port: must be a number, not "http" (1 to 65535)`}},
+		{"quoted number", "tftp: {port: \"69\"}\n", []string{`x.yaml:1:14: tftp.port: must be a number, not "69" (1 to 65535)`}},
+		{"fraction", "tftp: {max-window: 1.5}\n", []string{`x.yaml:1:20: tftp.max-window: must be a number, not "1.5" (1 to 65535)`}},
+		{"list for a number", "tftp: {port: [69]}\n", []string{`x.yaml:1:14: tftp.port: must be a number, not a list (1 to 65535)`}},
+		{"bounds", "tftp:\n  port: 65536\n  max-window: 0\n  max-blksize: 7\n  max-transfers: -1\n", []string{
+			`x.yaml:2:9: tftp.port: 65536 is out of bounds (1 to 65535)`,
+			`x.yaml:3:15: tftp.max-window: 0 is out of bounds (1 to 65535)`,
+			`x.yaml:4:16: tftp.max-blksize: 7 is out of bounds (8 to 65464)`,
+			`x.yaml:5:18: tftp.max-transfers: -1 is out of bounds (1 to 1000000)`,
+		}},
+		{"beyond 64 bits", "tftp: {port: 99999999999999999999}\n", []string{`x.yaml:1:14: tftp.port: must be a number, not "99999999999999999999" (1 to 65535)`}},
+		{"blksize", "tftp: {max-blksize: big}\n", []string{`x.yaml:1:21: tftp.max-blksize: must be a number, not "big" (8 to 65464)`}},
+		{"data ports", "tftp: {data-ports: \"9-\"}\n", []string{`x.yaml:1:20: tftp.data-ports: bad port range "9-" (as in "50000-50015")`}},
+		{"data ports backwards", "tftp: {data-ports: 20-10}\n", []string{`x.yaml:1:20: tftp.data-ports: 20-10 ends before it starts (as in "50000-50015")`}},
+		{"data ports over the port", "tftp: {data-ports: 60-70}\n", []string{`x.yaml:1:20: tftp.data-ports: contains the port of requests, 69`}},
+
+		{"enumeration", "datapath: natve\n", []string{`x.yaml:1:11: datapath: unknown value "natve" (did you mean native?)`}},
+		{"enumeration, far from all", "deliver: both\n", []string{`x.yaml:1:10: deliver: unknown value "both" (one of auto, steal, tee)`}},
+		{"log", "log:\n  level: trace\n  format: text\n", []string{
+			`x.yaml:2:10: log.level: unknown value "trace" (one of debug, info, warn, error)`,
+			`x.yaml:3:11: log.format: unknown value "text" (one of console, json)`,
+		}},
+		{"boolean", "zero-copy: yes please\n", []string{`x.yaml:1:12: zero-copy: must be true or false, not "yes please"`}},
+		{"duration", "heartbeat: 2\n", []string{`x.yaml:1:12: heartbeat: bad duration "2" (with a unit, as in 2s or 500ms)`}},
+		{"duration out of bounds", "heartbeat: 1h\n", []string{`x.yaml:1:12: heartbeat: 1h is out of bounds (100ms to 1m0s)`}},
+
+		{"address", "address: 203.0.113.256\n", []string{`x.yaml:1:10: address: bad address "203.0.113.256" (as in 203.0.113.2)`}},
+		{"address 6", "address: 2001:db8::1\n", []string{`x.yaml:1:10: address: 2001:db8::1 is not an IPv4 address (DHCP replies carry an IPv4 address)`}},
+		{"address 0", "address: 0.0.0.0\n", []string{`x.yaml:1:10: address: 0.0.0.0 is no address of a host`}},
+		{"broadcast", "address: 255.255.255.255\n", []string{`x.yaml:1:10: address: 255.255.255.255 is no address of a host`}},
+		{"clients", "clients: [10.0.0.0/8, 10.0.0.0/33, x]\n", []string{
+			`x.yaml:1:23: clients[1]: bad network "10.0.0.0/33" (as in 198.51.100.0/24 or 198.51.100.7)`,
+			`x.yaml:1:36: clients[2]: bad network "x" (as in 198.51.100.0/24 or 198.51.100.7)`,
+		}},
+		{"client with host bits", "clients:\n  - 10.0.0.0/8\n  - 192.0.2.1/24\n", []string{`x.yaml:3:5: clients[1]: 192.0.2.1/24 is an address within a network (did you mean 192.0.2.0/24?)`}},
+		{"subnet 6", "policy: {rules: [{match: {subnet: [2001:db8::/32]}, boot: ignore}]}\n", []string{`x.yaml:1:36: policy.rules[0].match.subnet[0]: 2001:db8::/32 is not IPv4 (clients are matched by their IPv4 network)`}},
+		{"interfaces", "interfaces: [eth0, eth0, 'a b', averylongifname0, auto]\n", []string{
+			`x.yaml:1:20: interfaces[1]: eth0 is listed twice`,
+			`x.yaml:1:26: interfaces[2]: bad interface name "a b"`,
+			`x.yaml:1:33: interfaces[3]: bad interface name "averylongifname0"`,
+			`x.yaml:1:51: interfaces[4]: auto stands alone (auto, or a list of interfaces)`,
+		}},
+		{"metrics", "metrics: {listen: 9469}\n", []string{`x.yaml:1:19: metrics.listen: bad address "9469" (as in 127.0.0.1:9469, or "" for none)`}},
+		{"empty path", "root: ''\n", []string{`x.yaml:1:7: root: bad path ""`}},
+		{"vendor classes", "vendor-classes: [PXEClient, '']\n", []string{`x.yaml:1:29: vendor-classes[1]: empty vendor class (it would be every DHCP client)`}},
+
+		{"list for a mapping", "tftp: [69]\n", []string{`x.yaml:1:7: tftp must be a mapping, not a list (as in {key: value})`}},
+		{"text for a mapping", "policy: ignore\n", []string{`x.yaml:1:9: policy must be a mapping, not text (as in {key: value})`}},
+		{"list for text", "datapath: [auto]\n", []string{`x.yaml:1:11: datapath must be text, not a list`}},
+		{"mapping for text", "root: {a: b}\n", []string{`x.yaml:1:7: root must be text, not a mapping`}},
+		{"block mapping for text", "root:\n  a: b\n", []string{`x.yaml:2:3: root must be text, not a mapping`}},
+		{"a list", "- a\n- b\n", []string{`x.yaml:1:1: the configuration must be a mapping, not a list (as in {key: value})`}},
+		{"a word", "hello\n", []string{`x.yaml:1:1: the configuration must be a mapping, not text (as in {key: value})`}},
+		{"empty item", "clients:\n  -\n  - 10.0.0.0/8\n", []string{`x.yaml:2:4: clients[0] is empty`}},
+		{"empty file name", "profiles:\n  p:\n    files:\n      bios:\n", []string{
+			`x.yaml:2:3: profiles.p: profile "p" has no boot files (it needs files: {ARCHITECTURE: FILE, …})`,
+			`x.yaml:4:7: profiles.p.files.bios is empty`,
+		}},
+
+		{"unknown profile", profile + "policy:\n  default: q\n  rules:\n    - name: a\n      boot: pp\n", []string{
+			`x.yaml:3:12: policy.default: unknown profile "q" (did you mean p?)`,
+			`x.yaml:6:13: policy.rules[0].boot: unknown profile "pp" (did you mean p?)`,
+		}},
+		{"no boot", "policy:\n  rules:\n    - name: a\n", []string{`x.yaml:3:7: policy.rules[0].boot: rule "a" says nothing to boot (boot: PROFILE or boot: ignore)`}},
+		{"rule names", "policy:\n  rules:\n    - {name: a, boot: ignore}\n    - {name: a, boot: ignore}\n", []string{`x.yaml:4:14: policy.rules[1].name: rule "a": rule 1 has the same name`}},
+		{"a match of mistakes", `
+policy:
+  rules:
+    - name: a
+      match:
+        mac: ["52:54:00:12:34:56",
+              "52:54:00"]
+        arch: [bios, x64]
+        uuid: 4c4c4544
+        circuit-id: 0x0
+      boot: ignore
+`, []string{
+			`x.yaml:7:15: policy.rules[0].match.mac[1]: bad hardware address "52:54:00": 3 bytes (6, 8 or 16 bytes; a part of one needs a *, as in "52:54:00:12:34:56" or "52:54:00:*")`,
+			`x.yaml:8:22: policy.rules[0].match.arch[1]: unknown architecture "x64" (did you mean x64-uefi?)`,
+			`x.yaml:9:15: policy.rules[0].match.uuid[0]: bad UUID "4c4c4544" (as in "4c4c4544-0044-4810-8031-b4c04f4a4e31")`,
+			`x.yaml:10:21: policy.rules[0].match.circuit-id[0]: bad bytes "0x0": each byte is two hexadecimal digits (as in "0x0004003c*")`,
+		}},
+		{"architecture of a profile", "profiles:\n  p:\n    files:\n      x64_uefi: a\n      bios: ../a\n", []string{
+			`x.yaml:4:17: profiles.p.files.x64_uefi: unknown architecture "x64_uefi" (did you mean x64-uefi?)`,
+			`x.yaml:5:13: profiles.p.files.bios: boot file "../a": leads out of root (a path below root)`,
+		}},
+		{"C14 shim", "profiles: {p: {files: {x64-uefi: " + strings.Repeat("d", 120) + "/shimx64.efi}}}\n", []string{
+			`x.yaml:1:34: profiles.p.files.x64-uefi: boot file "` + strings.Repeat("d", 120) + `/shimx64.efi": 132 bytes, shim reads its own name from a field of 127 (a shorter path)`,
+		}},
+		{"path for HTTP", "profiles: {p: {files: {x64-uefi-http: a.efi}}}\n", []string{
+			`x.yaml:1:39: profiles.p.files.x64-uefi-http: boot file "a.efi": x64-uefi-http boots from a URL (as in "http://192.0.2.1/bootx64.efi")`,
+		}},
+
+		{"all at once", "datapth: auto\naddress: x\ntftp: {port: 0}\npolicy: {default: p}\n", []string{
+			`x.yaml:1:1: unknown key "datapth" (did you mean datapath?)`,
+			`x.yaml:2:10: address: bad address "x" (as in 203.0.113.2)`,
+			`x.yaml:3:14: tftp.port: 0 is out of bounds (1 to 65535)`,
+			`x.yaml:4:19: policy.default: unknown profile "p" (known: ignore)`,
+		}},
+		{"place after characters of more than a byte", "profiles: {été: {files: {bios: ../x}}}\n", []string{
+			`x.yaml:1:32: profiles.été.files.bios: boot file "../x": leads out of root (a path below root)`,
+		}},
+		{"place after CRLF", "root: /a\r\naddress: x\r\n", []string{`x.yaml:2:10: address: bad address "x" (as in 203.0.113.2)`}},
+
+		{"syntax", "root: [\n", []string{`x.yaml:1:7: sequence end token ']' not found`}},
+		{"tab", "tftp:\n\tport: 69\n", []string{`x.yaml:2:1: found character '	' that cannot start any token`}},
+		{"open quote", "a: b\nroot: 'x\n", []string{`x.yaml:2:7: could not find end character of single-quoted text`}},
+		{"second document", "root: /a\n---\nroot: /b\n", []string{`x.yaml:3:1: a second YAML document (one file is one configuration)`}},
+		{"unknown alias", "root: *a\n", []string{`x.yaml:1:7: no anchor &a`}},
+		{"merge key", "tftp: {<<: {port: 1}}\n", []string{`x.yaml:1:8: merge keys are not supported (write the keys out, or use an alias for the whole value)`}},
+		{"nesting", strings.Repeat("[", 1000), []string{`x.yaml:1:201: nested too deeply`}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := Parse("x.yaml", []byte(tc.yaml))
+			if len(tc.want) == 0 {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || c != nil {
+				t.Fatalf("no error, want %q", tc.want)
+			}
+			if got := strings.Split(err.Error(), "\n"); !reflect.DeepEqual(got, tc.want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
+			}
+			var one *Error
+			if !errors.As(err, &one) {
+				t.Errorf("%T has no *Error in it", err)
+			}
+		})
+	}
+}
+
+// TestDefaults: an empty file is the default configuration, and so is one that
+// has only keys without values.
+func TestDefaults(t *testing.T) {
+	want := Default()
+	if want.Policy == nil {
+		t.Fatal("the default policy does not compile")
+	}
+	for _, text := range []string{"", "# nothing\n", "---\n", "interfaces:\nroot:\nclients: []\npolicy:\nprofiles: {}\ntftp: {port: }\nmetrics: ~\nlog:\nzero-copy:\nheartbeat:\nvendor-classes: []\n"} {
+		c, err := Parse("x.yaml", []byte(text))
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		got := *c
+		got.File, got.places, got.Warnings, got.Policy, got.Spec.Profiles = "", nil, nil, want.Policy, nil
+		if !reflect.DeepEqual(&got, want) {
+			t.Errorf("%q:\ngot  %+v\nwant %+v", text, &got, want)
+		}
+	}
+}
+
+// TestExample: the file that users start from has every key and parses.
+func TestExample(t *testing.T) {
+	c, err := Load("example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Warnings) > 0 {
+		t.Errorf("warnings: %v", c.Warnings)
+	}
+	text, err := os.ReadFile("example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reader{}
+	for key := range r.schema(Default()) {
+		if !strings.Contains(string(text), "\n"+key+":") && !strings.Contains(string(text), "\n# "+key+":") {
+			t.Errorf("the example does not show %s", key)
+		}
+	}
+	d := Default()
+	if c.TFTP != d.TFTP || c.Metrics != d.Metrics || c.Log != d.Log || c.Datapath != d.Datapath || c.Deliver != d.Deliver || c.ZeroCopy != d.ZeroCopy ||
+		c.Heartbeat != d.Heartbeat || c.BPFFS != d.BPFFS || c.Control != d.Control || !reflect.DeepEqual(c.VendorClasses, d.VendorClasses) {
+		t.Errorf("the example says it shows defaults, but:\nexample %+v\ndefault %+v", c, d)
+	}
+	if err := c.Complete(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestValues has the configuration of DESIGN.md section 5, with everything set.
+func TestValues(t *testing.T) {
+	c, err := Parse("/etc/xdpxe/x.yaml", []byte(`
+interfaces: [eth0, bond0.7]
+address: 203.0.113.2
+datapath: ringbuf
+deliver: tee
+zero-copy: true
+heartbeat: 1500ms
+bpffs: /run/bpf/
+control: /tmp/c.sock
+root: ../boot
+clients: [198.51.100.0/24, 192.0.2.9, 2001:db8::/32]
+vendor-classes: [HW-Client]
+policy:
+  default: linux
+  rules:
+    - name: lab-windows
+      match: {mac: ["52:54:00:*", 525400123456, 00:11:22:33:44:55, 10:22:33:44:55:66], uuid: [], arch: [x64-uefi], subnet: [198.51.100.0/24], vendor-class: [], user-class: [lab], circuit-id: [0x0102], remote-id: []}
+      boot: winpe
+    - match:
+        mac:
+          - 00:11:22:33:44:66
+          - 52:54:00:00:00:01
+      boot: ignore
+    - {match: {mac: 00:11:22:*}, boot: ignore}
+profiles:
+  winpe: &w {files: {bios: boot\x64\wdsnbp.com, x64-uefi: boot/x64/bootmgfw.efi}}
+  linux: {files: {bios: 7, "ipxe": "http://192.0.2.1/boot.ipxe"}}
+  again: *w
+tftp: {port: 6969, max-window: 8, max-blksize: 1400, max-transfers: 5, data-ports: 50000-50015}
+metrics: {listen: ""}
+log: {level: debug, format: json}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix := netip.MustParsePrefix
+	want := &Config{
+		File: "/etc/xdpxe/x.yaml", Interfaces: []string{"eth0", "bond0.7"}, Address: netip.MustParseAddr("203.0.113.2"),
+		Datapath: DatapathRingbuf, Deliver: DeliverTee, ZeroCopy: true, Heartbeat: 1500 * time.Millisecond, BPFFS: "/run/bpf", Control: "/tmp/c.sock", Root: "/etc/boot",
+		Clients: []netip.Prefix{prefix("198.51.100.0/24"), prefix("192.0.2.9/32"), prefix("2001:db8::/32")}, VendorClasses: []string{"HW-Client"},
+		TFTP: TFTP{6969, 8, 1400, 5, [2]uint16{50000, 50015}}, Log: Log{"debug", "json"},
+	}
+	want.Spec = policy.Spec{
+		Default: "linux",
+		Rules: []policy.Rule{
+			{Name: "lab-windows", Boot: "winpe", Match: policy.Match{
+				MAC:  []string{"52:54:00:*", "525400123456", "00:11:22:33:44:55", "10:22:33:44:55:66"},
+				Arch: []string{"x64-uefi"}, Subnet: []netip.Prefix{prefix("198.51.100.0/24")}, UserClass: []string{"lab"}, CircuitID: []string{"0x0102"},
+			}},
+			{Boot: "ignore", Match: policy.Match{MAC: []string{"00:11:22:33:44:66", "52:54:00:00:00:01"}}},
+			{Boot: "ignore", Match: policy.Match{MAC: []string{"00:11:22:*"}}},
+		},
+		Profiles: map[string]policy.Profile{
+			"winpe": {Files: map[string]string{"bios": `boot\x64\wdsnbp.com`, "x64-uefi": "boot/x64/bootmgfw.efi"}},
+			"linux": {Files: map[string]string{"bios": "7", "ipxe": "http://192.0.2.1/boot.ipxe"}},
+			"again": {Files: map[string]string{"bios": `boot\x64\wdsnbp.com`, "x64-uefi": "boot/x64/bootmgfw.efi"}},
+		},
+		Clients: want.Clients, VendorClasses: want.VendorClasses,
+	}
+	if c.Policy == nil || len(c.Policy.Files()) != 6 {
+		t.Fatalf("policy %+v", c.Policy)
+	}
+	c.Policy, c.places, c.Warnings = nil, nil, nil
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", c, want)
+	}
+}
+
+func TestAuto(t *testing.T) {
+	for _, text := range []string{"interfaces: auto\n", "interfaces: [auto]\n", "interfaces:\n  - auto\n"} {
+		c, err := Parse("x.yaml", []byte(text))
+		if err != nil || !c.Auto || len(c.Interfaces) != 0 {
+			t.Errorf("%q: %+v, %v", text, c, err)
+		}
+	}
+	if c, err := Parse("x.yaml", []byte("interfaces: eth0\ntftp: {max-blksize: auto}\n")); err != nil || c.Auto || !reflect.DeepEqual(c.Interfaces, []string{"eth0"}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Load(filepath.Join(dir, "none.yaml")); !errors.Is(err, os.ErrNotExist) || errors.As(err, new(Errors)) {
+		t.Errorf("a missing file: %v", err)
+	}
+	if _, err := Load(dir); err == nil || errors.As(err, new(Errors)) {
+		t.Errorf("a directory: %v", err)
+	}
+	big := filepath.Join(dir, "big.yaml")
+	if err := os.WriteFile(big, []byte(strings.Repeat("#", maxFileSize+1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(big); err == nil || !strings.Contains(err.Error(), "longer than") {
+		t.Errorf("an endless file: %v", err)
+	}
+}
