@@ -3,16 +3,15 @@ package xsk_test
 import (
 	"testing"
 
-	"github.com/cilium/ebpf/link"
-
 	"github.com/xdpxe/xdpxe/loader/xsk"
+	"github.com/xdpxe/xdpxe/loader/xsk/xsktest"
 )
 
 func TestNoAllocationPerPacket(t *testing.T) {
 	if raceEnabled {
 		return // the same path runs in the other tests; only the counting is impossible
 	}
-	r := newRig(t, xsk.Config{Frames: 256}, link.XDPDriverMode)
+	r := newRig(t, xsk.Config{Frames: 256}, xsktest.Native)
 	in, out := make([]xsk.Frame, 8), make([]xsk.Frame, 8)
 	request := frame(1, 300)
 	turn := func() {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpxe/xdpxe/loader/xsk"
@@ -111,7 +110,7 @@ func TestOpenFailureLeavesNothing(t *testing.T) {
 }
 
 func TestOperationsAfterClose(t *testing.T) {
-	r := newRig(t, xsk.Config{Frames: 64}, link.XDPGenericMode)
+	r := newRig(t, xsk.Config{Frames: 64}, xsktest.Generic)
 	r.socket.Close()
 	buf := make([]xsk.Frame, 4)
 	if _, err := r.socket.Recv(buf, 0); !errors.Is(err, xsk.ErrClosed) {
@@ -135,7 +134,7 @@ func TestOperationsAfterClose(t *testing.T) {
 }
 
 func TestCloseWakesRecv(t *testing.T) {
-	r := newRig(t, xsk.Config{Frames: 64}, link.XDPGenericMode)
+	r := newRig(t, xsk.Config{Frames: 64}, xsktest.Generic)
 	result := make(chan error)
 	go func() {
 		_, err := r.socket.Recv(make([]xsk.Frame, 4), -1)
@@ -150,7 +149,7 @@ func TestCloseWakesRecv(t *testing.T) {
 
 // Closed by another goroutine, the memory stays until the owner has given back what it reads.
 func TestCloseSparesHeldFrames(t *testing.T) {
-	r := newRig(t, xsk.Config{Frames: 64}, link.XDPGenericMode)
+	r := newRig(t, xsk.Config{Frames: 64}, xsktest.Generic)
 	r.tap.Send(t, frame(1, 200))
 	r.tap.Send(t, frame(2, 200))
 	got := r.recv(t, 2)
@@ -185,7 +184,7 @@ func TestCloseSparesHeldFrames(t *testing.T) {
 func TestCloseUnderTraffic(t *testing.T) {
 	for range 5 {
 		t.Run("", func(t *testing.T) {
-			r := newRig(t, xsk.Config{Frames: 256}, link.XDPDriverMode)
+			r := newRig(t, xsk.Config{Frames: 256}, xsktest.Native)
 			working, result := make(chan struct{}), make(chan error)
 			go func() {
 				buf := make([]xsk.Frame, 16)

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpxe/xdpxe/loader/xsk"
@@ -19,8 +18,8 @@ const wait = 10 * time.Second
 
 var modes = []struct {
 	name string
-	flag link.XDPAttachFlags
-}{{"native", link.XDPDriverMode}, {"generic", link.XDPGenericMode}}
+	flag xsktest.Mode
+}{{"native", xsktest.Native}, {"generic", xsktest.Generic}}
 
 // frame is an Ethernet frame with number n in it, of an experimental EtherType (IEEE 802, 0x88b5).
 func frame(n, size int) []byte {
@@ -42,7 +41,7 @@ type rig struct {
 }
 
 // newRig opens a socket on one end of a pair and a tap at the other.
-func newRig(t testing.TB, c xsk.Config, mode link.XDPAttachFlags) *rig {
+func newRig(t testing.TB, c xsk.Config, mode xsktest.Mode) *rig {
 	t.Helper()
 	xsktest.Namespace(t)
 	r := &rig{}
@@ -95,7 +94,7 @@ func (r *rig) settled(t testing.TB, held int) {
 }
 
 func TestOpenFillsBeforeBind(t *testing.T) {
-	r := newRig(t, xsk.Config{}, link.XDPGenericMode)
+	r := newRig(t, xsk.Config{}, xsktest.Generic)
 	info := r.socket.Info()
 	if info.Frames != xsk.DefaultFrames || info.RxSize != xsk.DefaultRingSize || info.ZeroCopy {
 		t.Errorf("obtained %+v", info)
@@ -206,7 +205,7 @@ func TestNoFrameLeaks(t *testing.T) {
 // What is beyond the posted frames is dropped and counted by the kernel, and
 // the socket goes on. Held frames keep their room: they are not posted twice.
 func TestReceiveExhaustion(t *testing.T) {
-	r := newRig(t, xsk.Config{Frames: 64, RxSize: 16, TxSize: 16}, link.XDPGenericMode)
+	r := newRig(t, xsk.Config{Frames: 64, RxSize: 16, TxSize: 16}, xsktest.Generic)
 	for i := range 40 {
 		r.tap.Send(t, frame(i, 60))
 	}
@@ -229,7 +228,7 @@ func TestReceiveExhaustion(t *testing.T) {
 }
 
 func TestAllocExhaustion(t *testing.T) {
-	r := newRig(t, xsk.Config{Frames: 64, RxSize: 16, TxSize: 16}, link.XDPGenericMode)
+	r := newRig(t, xsk.Config{Frames: 64, RxSize: 16, TxSize: 16}, xsktest.Generic)
 	buf := make([]xsk.Frame, 100)
 	if n := r.socket.Alloc(buf); n != 48 {
 		t.Fatalf("allocated %d frames, want all but the posted 16", n)
@@ -246,7 +245,7 @@ func TestAllocExhaustion(t *testing.T) {
 }
 
 func TestSendRefusesWrongFrames(t *testing.T) {
-	r := newRig(t, xsk.Config{Frames: 64, RxSize: 16, TxSize: 16}, link.XDPGenericMode)
+	r := newRig(t, xsk.Config{Frames: 64, RxSize: 16, TxSize: 16}, xsktest.Generic)
 	var one [1]xsk.Frame
 	r.socket.Alloc(one[:])
 	for name, change := range map[string]func(*xsk.Frame){
@@ -272,7 +271,7 @@ func TestQueues(t *testing.T) {
 	near, far := xsktest.Veth(t, 2)
 	s0 := open(t, xsk.Config{IfIndex: near.Index, Queue: 0, Frames: 64})
 	s1 := open(t, xsk.Config{IfIndex: near.Index, Queue: 1, Frames: 64})
-	xsktest.Redirect(t, near, link.XDPDriverMode, s0.FD(), s1.FD())
+	xsktest.Redirect(t, near, xsktest.Native, s0.FD(), s1.FD())
 	tap := xsktest.OpenTap(t, far)
 	for i, s := range []*xsk.Socket{s0, s1} {
 		var f [1]xsk.Frame

@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpxe/xdpxe/loader/xsk"
+	"github.com/xdpxe/xdpxe/loader/xsk/xsktest"
 )
 
 func TestWake(t *testing.T) {
-	r := newRig(t, xsk.Config{Frames: 64}, link.XDPGenericMode)
+	r := newRig(t, xsk.Config{Frames: 64}, xsktest.Generic)
 	buf := make([]xsk.Frame, 4)
 	r.socket.Wake() // a wake-up before the wait is not lost
 	if n, err := r.socket.Recv(buf, -1); n != 0 || err != nil {
@@ -38,7 +38,7 @@ func TestWake(t *testing.T) {
 }
 
 func TestDeviceDownAndUpAgain(t *testing.T) {
-	r := newRig(t, xsk.Config{Frames: 64}, link.XDPGenericMode)
+	r := newRig(t, xsk.Config{Frames: 64}, xsktest.Generic)
 	buf := make([]xsk.Frame, 4)
 	r.near.Down(t)
 	if _, err := r.socket.Recv(buf, wait); !errors.Is(err, unix.ENETDOWN) {
@@ -72,7 +72,7 @@ func TestDeviceDownAndUpAgain(t *testing.T) {
 }
 
 func TestDeviceDeleted(t *testing.T) {
-	r := newRig(t, xsk.Config{Frames: 64}, link.XDPGenericMode)
+	r := newRig(t, xsk.Config{Frames: 64}, xsktest.Generic)
 	r.near.Delete(t)
 	if _, err := r.socket.Recv(make([]xsk.Frame, 4), -1); !errors.Is(err, unix.ENETDOWN) {
 		t.Errorf("Recv on a device that is gone: %v", err)
@@ -83,7 +83,7 @@ func TestDeviceDeleted(t *testing.T) {
 
 // The runtime's preemption signals interrupt poll; Recv goes on with what is left of its time.
 func TestSignalsDoNotEndRecv(t *testing.T) {
-	r := newRig(t, xsk.Config{Frames: 64}, link.XDPGenericMode)
+	r := newRig(t, xsk.Config{Frames: 64}, xsktest.Generic)
 	type result struct {
 		n   int
 		err error

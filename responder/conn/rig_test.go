@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cilium/ebpf/link"
-
 	"github.com/xdpxe/xdpxe/loader/xsk"
 	"github.com/xdpxe/xdpxe/loader/xsk/xsktest"
 	"github.com/xdpxe/xdpxe/responder/packet"
@@ -45,8 +43,8 @@ var rigs = []struct {
 	{"fake", fakeRig},
 	{"udp", udpRig},
 	{"ring", ringRig},
-	{"xsk native", func(t testing.TB) *rig { return xskRig(t, link.XDPDriverMode) }},
-	{"xsk generic", func(t testing.TB) *rig { return xskRig(t, link.XDPGenericMode) }},
+	{"xsk native", func(t testing.TB) *rig { return xskRig(t, xsktest.Native) }},
+	{"xsk generic", func(t testing.TB) *rig { return xskRig(t, xsktest.Generic) }},
 }
 
 func fakeRig(t testing.TB) *rig {
@@ -111,7 +109,7 @@ func ringRig(t testing.TB) *rig {
 	return r
 }
 
-func xskRig(t testing.TB, mode link.XDPAttachFlags) *rig {
+func xskRig(t testing.TB, mode xsktest.Mode) *rig {
 	const frames, rx = 256, 128
 	r := &rig{layer2: true, buffers: frames - rx}
 	xsktest.Namespace(t)

@@ -5,8 +5,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/cilium/ebpf/link"
-
 	"github.com/xdpxe/xdpxe/loader/xsk"
 	"github.com/xdpxe/xdpxe/loader/xsk/xsktest"
 	"github.com/xdpxe/xdpxe/responder/packet"
@@ -14,7 +12,7 @@ import (
 
 // After all kinds of traffic every frame is in its place.
 func TestXSKLeaksNoFrame(t *testing.T) {
-	r := xskRig(t, link.XDPDriverMode)
+	r := xskRig(t, xsktest.Native)
 	for i := range 50 {
 		r.inject(t, makeFrame(requestMeta(), payload(i, 300)))
 		r.junk(t)

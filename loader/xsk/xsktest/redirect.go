@@ -8,10 +8,19 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
+// Mode is how a program is attached.
+type Mode = link.XDPAttachFlags
+
+// The modes that a veth has.
+const (
+	Native  Mode = link.XDPDriverMode
+	Generic Mode = link.XDPGenericMode
+)
+
 // Redirect attaches a program to the device that redirects every frame to the
 // AF_XDP socket of its queue, sockets[queue] by descriptor, and passes it on
 // where there is none.
-func Redirect(t testing.TB, dev End, mode link.XDPAttachFlags, sockets ...int) {
+func Redirect(t testing.TB, dev End, mode Mode, sockets ...int) {
 	t.Helper()
 	xsks, err := ebpf.NewMap(&ebpf.MapSpec{Name: "xsks", Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: 64})
 	if err != nil {
