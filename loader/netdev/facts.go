@@ -34,6 +34,8 @@ type Facts struct {
 	VLANs []VLAN // 802.1Q/ad devices on top of it, up to two tags deep, in this namespace
 
 	Bridge      string   // the bridge that it is a port of
+	BridgeMAC   [6]byte  // of that bridge device
+	BridgeAddrs []Addr   // IPv4, of that bridge device: requests to them come in here
 	Bond        string   // the bond or team that it is a member of
 	BondMembers []string // of a bond or team
 }
@@ -95,7 +97,10 @@ func read(l netlink.Link, links []netlink.Link) (*Facts, error) {
 		oa := o.Attrs()
 		switch {
 		case oa.Index == a.MasterIndex && o.Type() == "bridge":
-			f.Bridge = oa.Name
+			f.Bridge, f.BridgeMAC = oa.Name, mac(oa.HardwareAddr)
+			if f.BridgeAddrs, err = addrs(o); err != nil {
+				return nil, err
+			}
 		case oa.Index == a.MasterIndex && isBond(o):
 			f.Bond = oa.Name
 		case oa.MasterIndex == a.Index && isBond(l):

@@ -1,0 +1,67 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// DefaultStale is the age of the heartbeat from which on the program passes
+// everything, where Options does not say.
+const DefaultStale = 2 * time.Second
+
+// Options says what to open.
+type Options struct {
+	Iface    string
+	Datapath Tier    // empty: Auto
+	Deliver  Deliver // empty: DeliverAuto
+	// VendorClasses are the prefixes of option 60 that are taken, 8 at most
+	// with 32 bytes at most; nil: PXEClient and HTTPClient.
+	VendorClasses []string
+	Stale         time.Duration // 0: DefaultStale; at least 100 ms
+	ZeroCopy      bool          // ask for AF_XDP zero-copy; copy mode where the driver cannot
+	Frames        int           // UMEM frames of 2 KiB for each queue, a power of two; 0: by number of queues
+	// RunDir keeps what a crash would leave changed (offloads); made when
+	// needed. Empty: nothing is kept, and only Close restores.
+	RunDir string
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Iface == "" {
+		return o, errors.New("no interface named")
+	}
+	if o.Datapath == "" {
+		o.Datapath = Auto
+	}
+	switch o.Deliver {
+	case "":
+		o.Deliver = DeliverAuto
+	case DeliverAuto, Steal, Tee:
+	default:
+		return o, fmt.Errorf("interface %s: deliver %q: none of auto, steal, tee", o.Iface, o.Deliver)
+	}
+	if o.VendorClasses == nil {
+		o.VendorClasses = []string{"PXEClient", "HTTPClient"}
+	}
+	if o.Stale == 0 {
+		o.Stale = DefaultStale
+	}
+	if o.Stale < 100*time.Millisecond {
+		return o, fmt.Errorf("interface %s: heartbeat of %v: less than 100ms", o.Iface, o.Stale)
+	}
+	return o, nil
+}
+
+// frames returns how many UMEM frames a queue gets: DHCP broadcasts, which
+// have no addresses to spread by, meet in one queue, so few queues get deep
+// ones and many together stay below 64 MiB or so.
+func frames(queues int) int {
+	switch {
+	case queues <= 4:
+		return 2048
+	case queues <= 32:
+		return 1024
+	default:
+		return 512
+	}
+}
