@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -76,9 +77,16 @@ func (l *Lab) Namespace(role string) (*Namespace, error) {
 }
 
 // MountBPF mounts a bpffs of the lab's own, since pinned paths of two
-// namespaces must not collide and `ip netns exec` hides the host's.
+// namespaces must not collide and `ip netns exec` hides the host's. Asked
+// again for the same name, it returns the one that is there.
 func (l *Lab) MountBPF(name string) (string, error) {
 	dir := l.Path("bpf-" + name)
+	l.mu.Lock()
+	mounted := slices.Contains(l.mounts, dir)
+	l.mu.Unlock()
+	if mounted {
+		return dir, nil
+	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", fmt.Errorf("lab: %w", err)
 	}

@@ -1,0 +1,367 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/notify"
+	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/privilege"
+	"github.com/xdpxe/xdpxe/loader/netdev"
+	"github.com/xdpxe/xdpxe/responder"
+	"github.com/xdpxe/xdpxe/responder/config"
+	"github.com/xdpxe/xdpxe/responder/content"
+	"github.com/xdpxe/xdpxe/responder/control"
+	"github.com/xdpxe/xdpxe/responder/dhcp"
+	"github.com/xdpxe/xdpxe/responder/metrics"
+	"github.com/xdpxe/xdpxe/responder/tftp"
+)
+
+// daemon is a running `xdpxe serve`: the parts, and what of the configuration is in force.
+type daemon struct {
+	load    func() (*config.Config, error) // reads the configuration anew
+	log     *zap.Logger
+	level   zap.AtomicLevel
+	started time.Time
+
+	server *responder.Server
+	links  *linkTable
+	tftp   *tftp.Server // nil without a root
+
+	mu      sync.Mutex
+	config  *config.Config
+	answers *dhcp.Responder
+	root    *content.Root // nil without one
+	ports   map[string]*runningPort
+	reloads reloadState
+
+	group *errgroup.Group
+}
+
+// runningPort is a port and the way to end it.
+type runningPort struct {
+	*port
+	stop func() // ends it and waits
+}
+
+// newDaemon opens all that is not bound to an interface. cfg is complete.
+func newDaemon(cfg *config.Config, load func() (*config.Config, error), log *zap.Logger, level zap.AtomicLevel) (*daemon, error) {
+	server := responder.New(log)
+	d := &daemon{
+		load: load, log: log, level: level, started: time.Now(), server: server, links: newLinkTable(server),
+		ports: make(map[string]*runningPort), reloads: reloadState{loaded: time.Now()},
+	}
+	root, err := openRoot(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if root != nil {
+		if d.tftp, err = tftp.Listen(tftpConfig(cfg, log), root); err != nil {
+			root.Close()
+			return nil, portTaken(err, cfg.TFTP.Port)
+		}
+	}
+	d.adopt(cfg, root)
+	return d, nil
+}
+
+// openRoot opens the boot files' directory; nil if there is none (URLs only).
+func openRoot(cfg *config.Config) (*content.Root, error) {
+	if cfg.Root == "" {
+		return nil, nil
+	}
+	root, err := content.Open(cfg.Root)
+	if err != nil {
+		return nil, cfg.Problem("root", err, "an existing directory with the boot files")
+	}
+	return root, nil
+}
+
+func tftpConfig(cfg *config.Config, log *zap.Logger) tftp.Config {
+	c := tftp.DefaultConfig()
+	c.Port, c.DataPorts = cfg.TFTP.Port, cfg.TFTP.DataPorts
+	c.MaxWindow, c.MaxBlksize, c.MaxTransfers = cfg.TFTP.MaxWindow, cfg.TFTP.MaxBlksize, cfg.TFTP.MaxTransfers
+	c.Clients = cfg.Policy.Allowed
+	c.Logger = log.Named("tftp")
+	return c
+}
+
+// adopt puts a checked configuration and its root in force.
+func (d *daemon) adopt(cfg *config.Config, root *content.Root) {
+	d.answers = dhcp.New(cfg.Policy, dhcp.Options{Previous: d.answers})
+	d.server.SetAnswers(d.answers)
+	if d.tftp != nil {
+		d.tftp.SetClients(cfg.Policy.Allowed)
+		if root != d.root {
+			d.tftp.SetRoot(root)
+		}
+	}
+	if d.root != nil && d.root != root {
+		d.root.Close()
+	}
+	d.config, d.root = cfg, root
+}
+
+// run serves until ctx ends. hup asks for a reload.
+func (d *daemon) run(ctx context.Context, hup <-chan os.Signal) error {
+	group, ctx := errgroup.WithContext(ctx)
+	d.group = group
+	group.Go(func() error { d.server.Run(ctx); return nil })
+	if d.tftp != nil {
+		group.Go(func() error { return d.tftp.Serve(ctx) })
+	}
+	err := d.start(ctx)
+	if err == nil {
+		group.Go(func() error { return d.follow(ctx, hup) })
+		err = group.Wait()
+	} else {
+		group.Go(func() error { return err })
+		group.Wait()
+	}
+	notifyOr(d.log, notify.Stopping())
+	d.stopPorts(d.portNames())
+	return err
+}
+
+// start opens the control socket, metrics and the interfaces, gives up the
+// privileges that nothing needs from then on, and tells the service manager.
+func (d *daemon) start(ctx context.Context) error {
+	cfg := d.config
+	ctl, err := control.Listen(cfg.Control, control.Options{Source: d, Tap: tap{d.server}, Logger: d.log.Named("control")})
+	if err != nil {
+		return err
+	}
+	d.group.Go(func() error { return ctl.Serve(ctx) })
+	if cfg.Metrics.Listen != "" {
+		m, err := metrics.Listen(cfg.Metrics.Listen, d, d.log.Named("metrics"))
+		if err != nil {
+			return cfg.Problem("metrics", err, "metrics: {listen: \"\"} switches them off")
+		}
+		d.group.Go(func() error { return m.Serve(ctx) })
+	}
+	if err := d.startPorts(ctx, cfg); err != nil {
+		return err
+	}
+	if err := dropPrivileges(d.log); err != nil {
+		return err
+	}
+	notifyOr(d.log, notify.Ready(d.summary()))
+	d.group.Go(func() error { return notify.Watchdog(ctx, d.alive) })
+	return nil
+}
+
+// dropPrivileges keeps what following changes takes: attaching again,
+// sockets on low ports.
+func dropPrivileges(log *zap.Logger) error {
+	err := privilege.Drop(privilege.Needed)
+	if errors.Is(err, privilege.ErrCgo) {
+		log.Warn("privileges are kept", zap.Error(err))
+		return nil
+	}
+	return err
+}
+
+// startPorts opens the configured interfaces and waits until each is served
+// or has failed. A named interface that fails is an error; of `auto` one must work.
+func (d *daemon) startPorts(ctx context.Context, cfg *config.Config) error {
+	names, err := interfaceNames(cfg)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return errors.New("interfaces: auto: there is no up Ethernet, bond or VLAN interface with an IPv4 address")
+	}
+	outcomes := make([]<-chan error, len(names))
+	for i, name := range names {
+		outcomes[i] = d.startPort(ctx, cfg, name)
+	}
+	var failed []error
+	for _, outcome := range outcomes {
+		if err := <-outcome; err != nil {
+			failed = append(failed, err)
+		}
+	}
+	if len(failed) == len(names) || len(failed) > 0 && !cfg.Auto {
+		return errors.Join(failed...)
+	}
+	return nil
+}
+
+// interfaceNames returns the interfaces to serve now.
+func interfaceNames(cfg *config.Config) ([]string, error) {
+	if cfg.Auto {
+		return netdev.AutoInterfaces()
+	}
+	return withoutCovered(cfg.Interfaces), nil
+}
+
+// withoutCovered leaves out VLAN devices on listed interfaces: XDP on the port
+// sees their frames first, and answers in their name.
+func withoutCovered(names []string) []string {
+	var covered []string
+	for _, name := range names {
+		if f, err := netdev.Read(name); err == nil { // what is missing now is not a port of others
+			for _, v := range f.VLANs {
+				covered = append(covered, v.Name)
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(covered, name) })
+}
+
+// startPort starts serving an interface; the channel gets the first outcome.
+func (d *daemon) startPort(ctx context.Context, cfg *config.Config, name string) <-chan error {
+	p := newPort(portOptionsOf(cfg, name), d.server, d.links, d.log)
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	d.mu.Lock()
+	d.ports[name] = &runningPort{p, func() { cancel(); <-done }}
+	d.mu.Unlock()
+	first := make(chan error, 1)
+	go func() {
+		defer close(done)
+		p.run(ctx, func(err error) { first <- err })
+	}()
+	return first
+}
+
+// stopPorts ends the named ports and waits for them.
+func (d *daemon) stopPorts(names []string) {
+	for _, name := range names {
+		d.mu.Lock()
+		p := d.ports[name]
+		delete(d.ports, name)
+		d.mu.Unlock()
+		if p != nil {
+			p.stop()
+		}
+	}
+}
+
+func (d *daemon) portNames() (names []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for name := range d.ports {
+		names = append(names, name)
+	}
+	return names
+}
+
+// follow handles reloads and changes of the network until ctx ends.
+func (d *daemon) follow(ctx context.Context, hup <-chan os.Signal) error {
+	changed := make(chan struct{}, 1)
+	if err := netdev.Watch(ctx, func() { poke(changed) }); err != nil {
+		return err
+	}
+	edited := make(chan struct{}, 1)
+	if file := d.config.File; file != "" {
+		if err := config.Watch(ctx, file, func() { poke(edited) }); err != nil {
+			d.log.Warn("the configuration file is not watched; reload by SIGHUP", zap.Error(err))
+		}
+	}
+	poke(changed) // what changed before Watch
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+			d.networkChanged(ctx)
+		case <-hup:
+			d.reload(ctx)
+		case <-edited:
+			d.reload(ctx)
+		}
+	}
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// networkChanged tells every port, and looks for interfaces that `auto` now means.
+func (d *daemon) networkChanged(ctx context.Context) {
+	d.mu.Lock()
+	cfg := d.config
+	for _, p := range d.ports {
+		p.networkChanged()
+	}
+	d.mu.Unlock()
+	if cfg.Auto {
+		d.matchPorts(ctx, cfg)
+	}
+}
+
+// matchPorts starts and stops ports until they are those of cfg.
+func (d *daemon) matchPorts(ctx context.Context, cfg *config.Config) {
+	names, err := interfaceNames(cfg)
+	if err != nil {
+		d.log.Error("interfaces", zap.Error(err))
+		return
+	}
+	wanted := make(map[string]portOptions)
+	for _, name := range names {
+		wanted[name] = portOptionsOf(cfg, name)
+	}
+	for _, name := range d.portNames() {
+		d.mu.Lock()
+		same := d.ports[name].sameOptions(wanted[name])
+		d.mu.Unlock()
+		// With `auto` an interface that is gone is awaited: it may only be down.
+		if _, ok := wanted[name]; !ok && cfg.Auto || ok && same {
+			delete(wanted, name)
+			continue
+		}
+		d.stopPorts([]string{name})
+	}
+	for name := range wanted {
+		d.startPort(ctx, cfg, name)
+	}
+}
+
+// alive is the watchdog's question: do all workers turn?
+func (d *daemon) alive() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for name := range d.ports {
+		if !d.server.Alive(name, time.Now(), 2*d.config.Heartbeat) {
+			return false
+		}
+	}
+	return true
+}
+
+// summary is the line for the service manager.
+func (d *daemon) summary() string {
+	served, all := 0, d.portNames()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range d.ports {
+		if p.serving() {
+			served++
+		}
+	}
+	return fmt.Sprintf("answering on %d of %d interfaces", served, len(all))
+}
+
+func notifyOr(log *zap.Logger, err error) {
+	if err != nil {
+		log.Warn("service manager", zap.Error(err))
+	}
+}
+
+// tap shows the server's frames on the control socket.
+type tap struct{ server *responder.Server }
+
+func (t tap) Subscribe(iface string, sink func(control.Frame)) (cancel func()) {
+	return t.server.Tap(iface, func(f responder.Frame) { sink(control.Frame(f)) })
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/xdpxe/xdpxe/loader"
+	"github.com/xdpxe/xdpxe/loader/netdev"
+	"github.com/xdpxe/xdpxe/responder"
+	"github.com/xdpxe/xdpxe/responder/conn"
+	"github.com/xdpxe/xdpxe/responder/packet"
+)
+
+// opened is an interface's datapath with everything that reads from it.
+type opened struct {
+	facts    *netdev.Facts // as last followed
+	bridge   int           // index of the bridge that the interface is a port of, 0 without one
+	path     *loader.Datapath
+	workers  []portWorker
+	lastBeat atomic.Int64 // unix nanoseconds; 0: none yet
+}
+
+// portWorker is one connection and the tier that its answers count for.
+type portWorker struct {
+	conn conn.Conn
+	tier string
+}
+
+// tierSocket labels answers from UDP sockets, also where XDP has the first look.
+const tierSocket = string(loader.Socket)
+
+// openPort opens the best datapath of an interface and the sockets beside it.
+func openPort(opts portOptions, facts *netdev.Facts, log *zap.Logger) (*opened, error) {
+	path, err := loader.Open(opts.Options)
+	if err != nil {
+		return nil, err
+	}
+	o := &opened{facts: facts, path: path}
+	if facts.Bridge != "" {
+		if b, err := netdev.Read(facts.Bridge); err == nil {
+			o.bridge = b.Index
+		}
+	}
+	if err := o.listen(log); err != nil {
+		o.close(log)
+		return nil, err
+	}
+	return o, nil
+}
+
+func (o *opened) add(c conn.Conn, tier string) { o.workers = append(o.workers, portWorker{c, tier}) }
+
+// listen opens a connection for each way by which requests can come.
+func (o *opened) listen(log *zap.Logger) error {
+	for _, s := range o.path.Sockets() {
+		o.add(conn.NewXSK(s, o.facts.Index, o.facts.MAC), string(o.path.Tier()))
+	}
+	if r := o.path.Ring(); r != nil {
+		c, err := conn.NewRing(r, o.facts.Index, o.facts.MAC)
+		if err != nil {
+			return err
+		}
+		o.add(c, string(o.path.Tier()))
+	}
+	devices := map[string]int{o.facts.Name: o.facts.Index}
+	if o.bridge != 0 {
+		devices[o.facts.Bridge] = o.bridge
+	}
+	for _, v := range o.facts.VLANs {
+		devices[v.Name] = v.Index
+	}
+	for name, index := range devices {
+		if err := o.listenUDP(name, index, log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listenUDP opens the sockets of one device. With XDP in front they get what
+// it does not take: so nothing is answered twice, a boot server request never
+// earns an ICMP port unreachable (edk2 gives up on one), and what the program
+// leaves to the stack (IP options, a full ring) still has its answer.
+func (o *opened) listenUDP(name string, index int, log *zap.Logger) error {
+	ports := []int{packet.PortBINL, packet.PortDHCPServer}
+	if o.teeing() {
+		// A teed DISCOVER reaches the stack too, where it is somebody else's.
+		ports = ports[:1]
+	}
+	var options []conn.UDPOption
+	if o.path.Tier() != loader.Socket {
+		// A DHCP server that is started later must find port 67 open to it.
+		options = append(options, conn.ReuseAddr())
+	}
+	for _, port := range ports {
+		c, err := conn.ListenUDP(name, index, port, options...)
+		switch {
+		case err == nil:
+			o.add(c, tierSocket)
+		case o.path.Tier() != loader.Socket && errors.Is(err, syscall.EADDRINUSE):
+			log.Info("what XDP leaves to the stack is not answered", zap.Error(portTaken(err, port)))
+		default:
+			return portTaken(err, port)
+		}
+	}
+	return nil
+}
+
+// teeing reports that the stack gets a copy of each DISCOVER.
+func (o *opened) teeing() bool {
+	return o.path.Tier() != loader.Socket && o.path.Info().Deliver == loader.Tee
+}
+
+// portTaken names who holds a UDP port that we cannot have.
+func portTaken(err error, port int) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	holders, _ := netdev.UDPHolders(uint16(port)) // without names it is still taken
+	return &loader.PortTakenError{Port: uint16(port), Holders: holders, Err: err}
+}
+
+// watchReplies diagnoses what other DHCP servers answer here. Without the
+// socket for it xdpxe serves all the same.
+func (o *opened) watchReplies(ctx context.Context, group *errgroup.Group, server *responder.Server, iface string, log *zap.Logger) {
+	snoop, err := conn.Snoop(o.facts.Index)
+	if err != nil {
+		log.Warn("other servers' replies are not watched", zap.Error(err))
+		return
+	}
+	context.AfterFunc(ctx, func() { snoop.Close() })
+	group.Go(func() error {
+		if err := server.WatchReplies(snoop, iface); err != nil && ctx.Err() == nil {
+			log.Warn("other servers' replies are no longer watched", zap.Error(err))
+		}
+		return nil
+	})
+}
+
+// beat renews the heartbeat.
+func (o *opened) beat() {
+	o.path.Beat()
+	o.lastBeat.Store(time.Now().UnixNano())
+}
+
+// deliverChanged says why `deliver: auto` would now choose otherwise; empty: it would not.
+func (o *opened) deliverChanged(opts portOptions) string {
+	if o.path.Tier() == loader.Socket || opts.Deliver != loader.DeliverAuto {
+		return ""
+	}
+	now, why, err := loader.ChooseDeliver(o.facts)
+	if err != nil || now == o.path.Info().Deliver {
+		return ""
+	}
+	return why
+}
+
+// announce says what was obtained, and why not better.
+func (o *opened) announce(log *zap.Logger) {
+	i := o.path.Info()
+	for _, why := range i.Why {
+		log.Info("not used: " + why)
+	}
+	for _, note := range i.Notes {
+		log.Warn(note)
+	}
+	log.Info("serving", zap.String("tier", string(i.Tier)), zap.String("attach", string(i.Mode)), zap.String("deliver", string(i.Deliver)),
+		zap.String("because", i.DeliverWhy), zap.Bool("zero_copy", i.ZeroCopy), zap.Int("queues", o.queues()))
+}
+
+// queues is how many receive queues have a worker of their own.
+func (o *opened) queues() int { return max(len(o.path.Sockets()), 1) }
+
+// close ends the datapath first, so that nothing more is taken from the
+// stack, then the connections.
+func (o *opened) close(log *zap.Logger) {
+	if err := o.path.Close(); err != nil {
+		log.Warn("closing the datapath", zap.Error(err))
+	}
+	for _, w := range o.workers {
+		w.conn.Close()
+	}
+}
+
+// totals are counters of an interface that outlive its datapath.
+type totals struct {
+	wire conn.Stats
+	xdp  map[string]uint64
+}
+
+func (t *totals) add(u totals) {
+	t.wire.Received += u.wire.Received
+	t.wire.Sent += u.wire.Sent
+	t.wire.BadFrames += u.wire.BadFrames
+	t.wire.Stale += u.wire.Stale
+	t.wire.SendErrors += u.wire.SendErrors
+	t.wire.Dropped += u.wire.Dropped
+	if t.xdp == nil {
+		t.xdp = make(map[string]uint64)
+	}
+	for reason, n := range u.xdp {
+		t.xdp[reason] += n
+	}
+}
+
+func (o *opened) totals() (t totals) {
+	for _, w := range o.workers {
+		t.add(totals{wire: w.conn.Stats()})
+	}
+	if counts, err := o.path.Counters(); err == nil {
+		t.add(totals{xdp: counts})
+	}
+	return t
+}

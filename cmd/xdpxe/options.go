@@ -1,0 +1,24 @@
+package main
+
+import (
+	"path/filepath"
+
+	"github.com/xdpxe/xdpxe/loader"
+	"github.com/xdpxe/xdpxe/responder/config"
+)
+
+// portOptionsOf returns what a port is opened with.
+func portOptionsOf(cfg *config.Config, iface string) portOptions {
+	return portOptions{
+		Options: loader.Options{
+			Iface:         iface,
+			Datapath:      loader.Tier(cfg.Datapath),
+			Deliver:       loader.Deliver(cfg.Deliver),
+			VendorClasses: cfg.VendorClasses,
+			Stale:         cfg.Heartbeat,
+			ZeroCopy:      cfg.ZeroCopy,
+			RunDir:        filepath.Dir(cfg.Control),
+		},
+		Address: cfg.Address,
+	}
+}

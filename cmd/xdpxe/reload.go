@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/notify"
+	"github.com/xdpxe/xdpxe/responder/config"
+)
+
+// reloadState is how reloads went.
+type reloadState struct {
+	loaded      time.Time // of the configuration in force
+	ok, failed  uint64
+	lastError   string
+	lastErrorAt time.Time
+}
+
+// reload puts the configuration as it is now in force, all or nothing: with
+// any mistake in it everything stays as it was.
+func (d *daemon) reload(ctx context.Context) {
+	notifyOr(d.log, notify.Reloading())
+	err := d.tryReload(ctx)
+	d.mu.Lock()
+	if err != nil {
+		d.reloads.failed++
+		d.reloads.lastError, d.reloads.lastErrorAt = err.Error(), time.Now()
+	} else {
+		d.reloads.ok++
+		d.reloads.loaded, d.reloads.lastError = time.Now(), ""
+	}
+	d.mu.Unlock()
+	if err != nil {
+		d.log.Error("the new configuration is not used, the last good one stays in force", zap.Error(err))
+	} else {
+		d.log.Info("configuration reloaded")
+	}
+	notifyOr(d.log, notify.Ready(d.summary()))
+}
+
+func (d *daemon) tryReload(ctx context.Context) error {
+	cfg, err := d.load()
+	if err != nil {
+		return err
+	}
+	root, err := openRoot(cfg)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	for _, key := range needRestart(d.config, cfg) {
+		d.log.Warn("takes effect at the next start only", zap.String("key", key))
+	}
+	d.adopt(cfg, root)
+	d.mu.Unlock()
+	if level, err := zapcore.ParseLevel(cfg.Log.Level); err == nil {
+		d.level.SetLevel(level)
+	}
+	for _, w := range cfg.Warnings {
+		d.log.Warn(w.Error())
+	}
+	d.matchPorts(ctx, cfg)
+	return nil
+}
+
+// needRestart returns the keys whose new values a running daemon cannot take.
+func needRestart(was, is *config.Config) (keys []string) {
+	for key, same := range map[string]bool{
+		"tftp":    was.TFTP == is.TFTP,
+		"metrics": was.Metrics == is.Metrics,
+		"control": was.Control == is.Control,
+		"log":     was.Log.Format == is.Log.Format,
+		"root":    (was.Root == "") == (is.Root == ""),
+	} {
+		if !same {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/xdpxe/xdpxe/loader"
+	"github.com/xdpxe/xdpxe/loader/netdev"
+	"github.com/xdpxe/xdpxe/responder"
+	"github.com/xdpxe/xdpxe/responder/control"
+	"github.com/xdpxe/xdpxe/responder/packet"
+	"github.com/xdpxe/xdpxe/responder/tftp"
+)
+
+// Status implements control.Source.
+func (d *daemon) Status() control.Status {
+	now := time.Now()
+	d.mu.Lock()
+	cfg, reloads := d.config, d.reloads
+	ports := make([]*port, 0, len(d.ports))
+	for _, p := range d.ports {
+		ports = append(ports, p.port)
+	}
+	d.mu.Unlock()
+
+	st := control.Status{
+		Version: version(), PID: os.Getpid(), Time: now, Started: d.started,
+		Config: control.Config{
+			File: cfg.File, Root: cfg.Root, Loaded: reloads.loaded, ReloadsOK: reloads.ok, ReloadsFailed: reloads.failed,
+			LastError: reloads.lastError, LastErrorAt: reloads.lastErrorAt,
+		},
+		OutcomesLost: d.server.Journal().Dropped(),
+		TFTP:         tftpStatus(d.tftp),
+	}
+	for _, p := range ports {
+		st.Interfaces = append(st.Interfaces, p.status(now))
+	}
+	slices.SortFunc(st.Interfaces, func(a, b control.Interface) int { return cmp.Compare(a.Name, b.Name) })
+	for _, c := range d.server.Counts() {
+		st.Requests = append(st.Requests, control.Requests{
+			Iface: c.Iface, Tier: c.Tier, Stage: c.Stage.String(), Reason: c.Reason.String(), Count: c.Requests,
+		})
+	}
+	for _, f := range d.server.Diagnoses() {
+		st.Diagnoses = append(st.Diagnoses, control.Diagnosis{
+			Kind: f.Trouble.String(), Server: addrText(f.Server), Count: f.Count, LastSeen: f.LastSeen, Advice: f.Trouble.Advice(),
+		})
+	}
+	for _, e := range d.server.Journal().Recent() {
+		st.Recent = append(st.Recent, outcomeOf(&e))
+	}
+	return st
+}
+
+func addrText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+func outcomeOf(e *responder.Event) control.Outcome {
+	o := control.Outcome{
+		Time: e.Time, Client: e.Client(), UUID: e.GUID(), XID: fmt.Sprintf("%08x", e.XID), Iface: e.Iface, Tier: e.Tier,
+		Stage: e.Stage.String(), Relay: addrText(e.Relay), Reason: e.Reason.String(), Rule: e.Rule, Profile: e.Profile, File: e.File,
+	}
+	if e.Reason == packet.Answered {
+		o.Arch = e.Arch.String()
+	}
+	return o
+}
+
+// status describes one interface.
+func (p *port) status(now time.Time) control.Interface {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st := control.Interface{Name: p.opts.Iface, State: p.state, BeatAge: -1}
+	sum := totals{}
+	sum.add(p.past)
+	if o := p.open; o != nil {
+		sum.add(o.totals())
+		st.Index, st.MAC, st.State = o.facts.Index, hardwareText(o.facts.MAC[:]), "serving"
+		switch {
+		case !o.facts.Up:
+			st.State = "interface down"
+		case !o.facts.Carrier:
+			st.State = "no link"
+		}
+		i := o.path.Info()
+		st.Tier, st.ZeroCopy, st.Queues, st.Why = string(i.Tier), i.ZeroCopy, o.queues(), append(i.Why, i.Notes...)
+		if i.Mode != loader.ModeNone {
+			st.Attach, st.Deliver = string(i.Mode), string(i.Deliver)
+		}
+		st.Networks = networksOf(o.facts)
+		st.Alive = p.server.Alive(p.opts.Iface, now, p.opts.Stale)
+		if at := o.lastBeat.Load(); at != 0 && st.Attach != "" {
+			st.BeatAge = now.Sub(time.Unix(0, at)).Seconds()
+		}
+	}
+	for reason, n := range sum.xdp {
+		if n != 0 {
+			st.XDP = append(st.XDP, control.XDPCount{Reason: reason, Packets: n})
+		}
+	}
+	slices.SortFunc(st.XDP, func(a, b control.XDPCount) int { return cmp.Compare(a.Reason, b.Reason) })
+	st.Wire = control.Wire(sum.wire)
+	return st
+}
+
+func networksOf(f *netdev.Facts) (out []control.Network) {
+	add := func(device, vlan string, addrs []netdev.Addr) {
+		for _, a := range addrs {
+			out = append(out, control.Network{Device: device, VLAN: vlan, Prefix: netip.PrefixFrom(a.IP, a.Prefix.Bits()).String()})
+		}
+	}
+	add(f.Name, "", f.Addrs)
+	for _, v := range f.VLANs {
+		ids := make([]string, len(v.VIDs))
+		for i, id := range v.VIDs {
+			ids[i] = fmt.Sprint(id)
+		}
+		add(v.Name, strings.Join(ids, "."), v.Addrs)
+	}
+	return out
+}
+
+// maxTransfersShown bounds the transfers in a status.
+const maxTransfersShown = 1000
+
+func tftpStatus(s *tftp.Server) (st control.TFTP) {
+	if s == nil {
+		return st
+	}
+	sum := s.Stats()
+	st = control.TFTP{
+		Listen: []string{fmt.Sprintf(":%d", s.Port())}, Active: sum.Active, Requests: sum.Requests,
+		BytesSent: sum.Bytes, Retransmissions: sum.Retransmits, SendErrors: sum.SendErrors,
+	}
+	for o, n := range sum.Outcomes {
+		if n != 0 {
+			st.Outcomes = append(st.Outcomes, control.TFTPOutcome{Outcome: tftp.Outcome(o).String(), Count: n})
+		}
+	}
+	transfers := s.Transfers()
+	slices.SortFunc(transfers, func(a, b tftp.TransferInfo) int { return a.Started.Compare(b.Started) })
+	for _, t := range transfers[:min(len(transfers), maxTransfersShown)] {
+		st.Transfers = append(st.Transfers, control.TFTPTransfer{
+			Client: t.Client.String(), File: t.File, Size: t.Size, Acked: t.Offset,
+			BlockSize: t.Blksize, WindowSize: t.Window, Started: t.Started,
+		})
+	}
+	return st
+}
