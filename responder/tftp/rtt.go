@@ -31,11 +31,15 @@ func (tm *timing) patience(g *grant) time.Duration {
 	return max(tm.giveUp, 4*time.Duration(g.timeout)*time.Second)
 }
 
-// roundTrip is what is known of the way to a client and back: the shortest time
-// seen, in microseconds; 0: nothing yet.
+// roundTrip is what is known of the way to a client and back.
 type roundTrip struct {
-	shortest uint32
+	shortest uint32 // microseconds; 0: nothing yet
+	samples  uint8  // up to enoughSamples
 }
+
+// enoughSamples is how many make the shortest one worth something: clients are
+// slow at first, when they open files and allocate memory.
+const enoughSamples = 8
 
 // sample takes the time between a packet and its answer, where the answer cannot
 // belong to an earlier copy of it (Karn's rule).
@@ -44,10 +48,11 @@ func (r *roundTrip) sample(d time.Duration) {
 	if r.shortest == 0 || us < r.shortest {
 		r.shortest = us
 	}
+	r.samples = min(r.samples+1, enoughSamples)
 }
 
-// tooSoon says that what came d after a packet cannot be about it. Half of the
-// shortest round trip leaves room for clients that are slow at first.
+// tooSoon says that what came d after a packet cannot be about it: it took less
+// than half of the shortest round trip.
 func (r *roundTrip) tooSoon(d time.Duration) bool {
-	return d < time.Duration(r.shortest)*time.Microsecond/2
+	return r.samples >= enoughSamples && d < time.Duration(r.shortest)*time.Microsecond/2
 }

@@ -125,14 +125,18 @@ func (t *transfer) ackData(distance uint64, now instant, tm *timing) Outcome {
 		if t.base > t.last {
 			return Complete
 		}
-		// Whatever was sent beyond is lost to the client: it goes on from base
-		// (RFC 7440, 4). The repetition counts as the one that ACK(base-1) may cause.
 		partial := t.next > t.base
-		t.next = t.base
 		if partial {
 			t.ambiguous = true
 		}
+		soon := t.rtt.tooSoon(now.since(t.sentFirst))
 		t.advanced(now, tm)
+		if partial && soon {
+			break // about an earlier sending of these blocks; the last one is on its way
+		}
+		// Whatever was sent beyond is lost to the client: it goes on from base
+		// (RFC 7440, 4). The repetition counts as the one that ACK(base-1) may cause.
+		t.next = t.base
 		t.repeated = partial
 	}
 	return running
