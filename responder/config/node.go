@@ -78,11 +78,12 @@ func (r *reader) Visit(n ast.Node) ast.Visitor {
 	return r
 }
 
-// maxAliases bounds how many aliases lead to one value.
+// maxAliases bounds how many tags, anchors and aliases lead to one value.
 const maxAliases = 16
 
 // resolve returns the value behind tags, anchors and aliases.
 func (r *reader) resolve(n ast.Node) ast.Node {
+	start := n
 	for range maxAliases {
 		switch v := n.(type) {
 		case *ast.TagNode:
@@ -101,6 +102,7 @@ func (r *reader) resolve(n ast.Node) ast.Node {
 			return n
 		}
 	}
+	r.fail(placeOf(start), "", "more than %d tags and aliases on one value", maxAliases)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 )
@@ -54,8 +55,13 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add([]byte(text))
 	}
+	example, err := os.ReadFile("example.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(example)
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if len(text) > 4096 {
+		if len(text) > 8192 {
 			return
 		}
 		c, err := Parse("x.yaml", text)

@@ -42,7 +42,7 @@ func (r *reader) parse(text []byte) (ast.Node, *Error) {
 	if err := r.checkNesting(text); err != nil {
 		return nil, err
 	}
-	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+	file, err := parseYAML(text)
 	if err != nil {
 		e := &Error{File: r.file, Line: 1, Col: 1, Msg: err.Error(), Err: err}
 		var syntax yaml.Error
@@ -64,6 +64,17 @@ func (r *reader) parse(text []byte) (ast.Node, *Error) {
 		body = doc.Body
 	}
 	return body, nil
+}
+
+// parseYAML keeps a panic of the parser, which is not ours, from ending a
+// daemon that only wanted to reload.
+func parseYAML(text []byte) (file *ast.File, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			file, err = nil, fmt.Errorf("the YAML parser cannot read this: %v", p)
+		}
+	}()
+	return parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 }
 
 // maxNesting is far beyond what the schema has. The YAML parser recurses.

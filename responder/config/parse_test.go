@@ -141,6 +141,7 @@ policy:
 		{"second document", "root: /a\n---\nroot: /b\n", []string{`x.yaml:3:1: a second YAML document (one file is one configuration)`}},
 		{"unknown alias", "root: *a\n", []string{`x.yaml:1:7: no anchor &a`}},
 		{"merge key", "tftp: {<<: {port: 1}}\n", []string{`x.yaml:1:8: merge keys are not supported (write the keys out, or use an alias for the whole value)`}},
+		{"tags upon tags", "root: " + strings.Repeat("!!str ", 20) + "x\n", []string{`x.yaml:1:7: more than 16 tags and aliases on one value`}},
 		{"nesting", strings.Repeat("[", 1000), []string{`x.yaml:1:201: nested too deeply`}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -215,7 +216,36 @@ func TestExample(t *testing.T) {
 	}
 }
 
-// TestValues has the configuration of DESIGN.md section 5, with everything set.
+// TestDesign has the configuration that the design lays down.
+func TestDesign(t *testing.T) {
+	c, err := Parse("x.yaml", []byte(`interfaces: [eth0]
+address: 203.0.113.2
+datapath: auto
+deliver: auto
+clients: [198.51.100.0/24]
+root: /srv/boot
+policy:
+  default: ignore
+  rules:
+    - name: lab-windows
+      match: {mac: ["52:54:00:*"], uuid: [], arch: [x64-uefi], subnet: [198.51.100.0/24], vendor-class: [], user-class: [], circuit-id: [], remote-id: []}
+      boot: winpe
+profiles:
+  winpe: {files: {bios: boot/x64/wdsnbp.com, x64-uefi: boot/x64/bootmgfw.efi}}
+  linux: {files: {bios: undionly.kpxe, x64-uefi: snponly.efi, arm64-uefi: snponly-arm64.efi, ipxe: boot.ipxe}}
+tftp: {port: 69, max-window: 64, max-blksize: auto, max-transfers: 10000, data-ports: ""}
+metrics: {listen: 127.0.0.1:9469}
+log: {level: info, format: console}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Policy.Files()) != 6 || c.Metrics.Listen != "127.0.0.1:9469" || c.TFTP != Default().TFTP {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestValues has a value other than the default for every key.
 func TestValues(t *testing.T) {
 	c, err := Parse("/etc/xdpxe/x.yaml", []byte(`
 interfaces: [eth0, bond0.7]
