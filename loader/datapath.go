@@ -44,7 +44,7 @@ type Datapath struct {
 	sockets  []*xsk.Socket // by queue
 	ring     *Ring
 	beat     *heartbeat // nil: no program; set once
-	offloads *offloads // nil: not ours to restore
+	offloads *offloads  // nil: not ours to restore
 	closed   bool
 }
 

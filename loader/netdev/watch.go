@@ -58,6 +58,9 @@ func Watch(ctx context.Context, changed func()) error {
 			case <-events: // came while settling
 			default:
 			}
+			if ctx.Err() != nil {
+				return
+			}
 			changed()
 		}
 	}()

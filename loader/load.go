@@ -1,0 +1,69 @@
+package loader
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/xdpxe/xdpxe/bpf"
+)
+
+// load loads program and maps, delivering nothing and without a heartbeat.
+func (l *ladder) load() error {
+	classes, err := bpf.Classes(l.o.VendorClasses)
+	if err != nil {
+		return err
+	}
+	spec, err := bpf.LoadSpec()
+	if err != nil {
+		return err
+	}
+	if err := spec.Variables[bpf.StaleNS].Set(uint64(l.o.Stale)); err != nil {
+		return fmt.Errorf("%s: %w", bpf.StaleNS, err)
+	}
+	d := l.d
+	if d.coll, err = ebpf.NewCollection(spec); err != nil {
+		return err
+	}
+	for i, c := range classes {
+		if err := d.coll.Maps[bpf.ClassesMap].Put(uint32(i), c); err != nil {
+			return fmt.Errorf("%s: %w", bpf.ClassesMap, err)
+		}
+	}
+	if d.beat, err = mapHeartbeat(d.coll.Maps[bpf.HeartbeatMap]); err != nil {
+		return err
+	}
+	if d.ring, err = newRing(d.coll.Maps[bpf.RequestsMap]); err != nil {
+		return err
+	}
+	info, err := d.coll.Programs[bpf.ProgramName].Info()
+	if err != nil {
+		return fmt.Errorf("program info: %w", err)
+	}
+	d.info.ProgramTag = info.Tag
+	d.info.ProgramID, _ = info.ID()
+	return nil
+}
+
+// release takes down what load made, all or part.
+func (d *Datapath) release() {
+	if d.ring != nil {
+		_ = d.ring.Close()
+	}
+	if d.beat != nil {
+		_ = d.beat.close()
+	}
+	if d.coll != nil {
+		d.coll.Close()
+	}
+	d.coll, d.ring, d.beat = nil, nil, nil
+	d.info.ProgramID, d.info.ProgramTag = 0, ""
+}
+
+func (d *Datapath) restoreOffloads() error {
+	if d.offloads == nil {
+		return nil
+	}
+	_, err := d.offloads.restore(d.info.Iface)
+	return err
+}
