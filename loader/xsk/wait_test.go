@@ -3,6 +3,8 @@ package xsk_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -97,11 +99,13 @@ func TestSignalsDoNotEndRecv(t *testing.T) {
 		done <- result{n, err}
 	}()
 	thread := <-tid
-	for range 200 {
+	for range 20 {
+		asleep(t, thread)
 		if err := unix.Tgkill(unix.Getpid(), thread, unix.SIGURG); err != nil {
 			t.Fatal(err)
 		}
 	}
+	asleep(t, thread)
 	select {
 	case got := <-done:
 		t.Fatalf("Recv ended by a signal: %+v", got)
@@ -111,4 +115,20 @@ func TestSignalsDoNotEndRecv(t *testing.T) {
 	if got := <-done; got.n != 1 || got.err != nil {
 		t.Errorf("Recv: %+v", got)
 	}
+}
+
+// asleep waits until the thread is in ppoll(2).
+func asleep(t *testing.T, thread int) {
+	t.Helper()
+	for end := time.Now().Add(wait); time.Now().Before(end); {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/syscall", thread))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var number int
+		if n, _ := fmt.Sscan(string(line), &number); n == 1 && number == unix.SYS_PPOLL {
+			return
+		}
+	}
+	t.Fatal("the thread does not sleep")
 }
