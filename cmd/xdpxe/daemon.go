@@ -109,8 +109,8 @@ func (d *daemon) adopt(cfg *config.Config, root *content.Root) {
 	d.config, d.root = cfg, root
 }
 
-// run serves until ctx ends. hup asks for a reload.
-func (d *daemon) run(ctx context.Context, hup <-chan os.Signal) error {
+// run serves until ctx ends. hup and edited ask for a reload.
+func (d *daemon) run(ctx context.Context, hup <-chan os.Signal, edited <-chan struct{}) error {
 	group, ctx := errgroup.WithContext(ctx)
 	d.group = group
 	group.Go(func() error { d.server.Run(ctx); return nil })
@@ -119,7 +119,7 @@ func (d *daemon) run(ctx context.Context, hup <-chan os.Signal) error {
 	}
 	err := d.start(ctx)
 	if err == nil {
-		group.Go(func() error { return d.follow(ctx, hup) })
+		group.Go(func() error { return d.follow(ctx, hup, edited) })
 		err = group.Wait()
 	} else {
 		group.Go(func() error { return err })
@@ -255,16 +255,10 @@ func (d *daemon) portNames() (names []string) {
 }
 
 // follow handles reloads and changes of the network until ctx ends.
-func (d *daemon) follow(ctx context.Context, hup <-chan os.Signal) error {
+func (d *daemon) follow(ctx context.Context, hup <-chan os.Signal, edited <-chan struct{}) error {
 	changed := make(chan struct{}, 1)
 	if err := netdev.Watch(ctx, func() { poke(changed) }); err != nil {
 		return err
-	}
-	edited := make(chan struct{}, 1)
-	if file := d.config.File; file != "" {
-		if err := config.Watch(ctx, file, func() { poke(edited) }); err != nil {
-			d.log.Warn("the configuration file is not watched; reload by SIGHUP", zap.Error(err))
-		}
 	}
 	poke(changed) // what changed before Watch
 	for {

@@ -69,6 +69,7 @@ type replayer struct {
 	asked  *asked
 	worker *dhcp.Worker
 	server *vantage
+	direct map[string]bool // clients whose DISCOVER came without a relay
 	view   dhcp.View
 	room   [packet.MaxHeader + conn.MaxPayload]byte
 }
@@ -87,7 +88,7 @@ func (a *asked) Decide(m *policy.Machine) policy.Decision {
 
 func newReplayer(cfg *config.Config, server *vantage) *replayer {
 	a := &asked{Snapshot: cfg.Policy}
-	return &replayer{asked: a, worker: dhcp.New(a, dhcp.Options{}).NewWorker(), server: server}
+	return &replayer{asked: a, worker: dhcp.New(a, dhcp.Options{}).NewWorker(), server: server, direct: make(map[string]bool)}
 }
 
 // handle returns the verdict on an Ethernet frame; nil if it is nobody's DHCP.
@@ -141,6 +142,12 @@ func (r *replayer) request(now time.Time, in *packet.Packet) *verdict {
 	r.identify(v, in.Payload)
 	for _, s := range r.asked.steps {
 		v.Steps = append(v.Steps, step{s.Subject, s.OK, s.Detail})
+	}
+	if res.Stage == dhcp.StageDiscover && !res.Relay.IsValid() {
+		r.direct[v.Client] = true
+	}
+	if r.direct[v.Client] { // no relay, nothing that it could have said
+		res.Notes &^= dhcp.NoteRelayFactsMissing
 	}
 	v.Notes = noteTexts(&res)
 	if note := r.server.note(in); note != "" && res.Reason == packet.Answered {

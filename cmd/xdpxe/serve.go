@@ -39,6 +39,12 @@ func newServeCommand() *cobra.Command {
 
 // serve runs the daemon until ctx ends.
 func serve(ctx context.Context, src *source, stdout, stderr io.Writer) error {
+	// Before the first look at the file, so that no change is missed.
+	edited := make(chan struct{}, 1)
+	var watchErr error
+	if src.file != "" {
+		watchErr = config.Watch(ctx, src.file, func() { poke(edited) })
+	}
 	cfg, found, err := loadComplete(src)
 	if err != nil {
 		return err
@@ -52,6 +58,9 @@ func serve(ctx context.Context, src *source, stdout, stderr io.Writer) error {
 	for _, w := range cfg.Warnings {
 		log.Warn(w.Error())
 	}
+	if watchErr != nil {
+		log.Warn("the configuration file is not watched; reload by SIGHUP", zap.Error(watchErr))
+	}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -64,7 +73,7 @@ func serve(ctx context.Context, src *source, stdout, stderr io.Writer) error {
 		return err
 	}
 	log.Info("xdpxe starts", zap.String("version", version()), zap.String("config", cfg.File), zap.String("root", cfg.Root))
-	if err := d.run(ctx, hup); err != nil && !errors.Is(err, context.Canceled) {
+	if err := d.run(ctx, hup, edited); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	log.Info("xdpxe ends")
