@@ -66,9 +66,24 @@ static __always_inline long bad(struct walk *w, enum reason reason)
 	return 1;
 }
 
-/* One option, pad or end; 1 when the walk is over. */
-static __always_inline long step(struct scratch *s)
+/* Without branches, which would cost the verifier; what stands behind the end
+ * of the field may be read, and makes no difference. */
+static __always_inline __u32 run_of_pads(const struct scratch *s, __u32 pos)
 {
+	__u8 bytes = 0;
+
+#pragma unroll
+	for (int i = 1; i < 8; i++)
+		bytes |= byte_at(s, pos + i);
+	return bytes ? 1 : 8;
+}
+
+/* One option, pad or end. A callback of bpf_loop: a plain loop over options
+ * costs the verifier more instructions than it allows, and so do several
+ * options a call where it follows speculation (no CAP_PERFMON). */
+static long walk_step(__u32 index, struct scratch **ctx)
+{
+	struct scratch *s = *ctx;
 	struct walk *w = &s->walk;
 	__u32 pos = w->pos, len;
 	__u8 code;
@@ -77,7 +92,7 @@ static __always_inline long step(struct scratch *s)
 		return next_field(w);
 	code = byte_at(s, pos);
 	if (code == OPTION_PAD) {
-		w->pos = pos + 1;
+		w->pos = pos + run_of_pads(s, pos);
 		return 0;
 	}
 	if (code == OPTION_END)
@@ -106,19 +121,6 @@ static __always_inline long step(struct scratch *s)
 	return 0;
 }
 
-/* A callback of bpf_loop: a plain loop over options costs the verifier more
- * instructions than it allows. Several steps a call, since a call and its
- * return cost more than a step. */
-#define STEPS_PER_CALL 4
-
-static long walk_on(__u32 index, struct scratch **ctx)
-{
-	for (int i = 0; i < STEPS_PER_CALL; i++)
-		if (step(*ctx))
-			return 1;
-	return 0;
-}
-
 /* Every step moves on by a byte or a field, and the fields do not overlap:
  * MAX_FRAME steps see the end of any message. */
 static __always_inline enum reason walk_options(struct scratch *s, __u32 payload, __u32 end)
@@ -131,7 +133,7 @@ static __always_inline enum reason walk_options(struct scratch *s, __u32 payload
 		.end = end,
 		.result = REASON_MALFORMED,
 	};
-	bpf_loop(MAX_FRAME / STEPS_PER_CALL, walk_on, &s, 0);
+	bpf_loop(MAX_FRAME, walk_step, &s, 0);
 	if (w->result != GO_ON)
 		return w->result;
 	return w->class_at ? GO_ON : REASON_NO_CLASS;

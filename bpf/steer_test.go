@@ -123,6 +123,17 @@ func TestQueues(t *testing.T) {
 	}
 }
 
+// TestNeverBeaten: a heartbeat of 0 is none, also while the machine has been
+// up for less than stale_ns.
+func TestNeverBeaten(t *testing.T) {
+	k := loadKernel(t, 1<<62, testRing)
+	k.steer(t, Settings{DeliverRingSteal, DeliverRingSteal})
+	k.put(t, HeartbeatMap, uint32(0), uint64(0))
+	if got := k.run(t, discover().bytes(), nil); got != HeartbeatStale {
+		t.Errorf("ended in %v", got)
+	}
+}
+
 // TestClosedSocketLeaves: a socket that closes takes itself out of xsks_map,
 // and requests go to the kernel again.
 func TestClosedSocketLeaves(t *testing.T) {
