@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"errors"
+	"syscall"
 	"testing"
 
 	"github.com/xdpxe/xdpxe/bench/lab"
@@ -55,6 +57,58 @@ func TestSideBySide(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkTier(ctx, t, dead, datapath, "steal")
+		})
+	}
+}
+
+// A daemon that hangs takes nothing from its host either: when its heartbeat
+// stops, requests pass to the DHCP server there, and they are its own again
+// when it goes on.
+func TestHungDaemonPassesDHCP(t *testing.T) {
+	labtest.Need(t, false)
+	for _, datapath := range []string{"native", "generic", "ringbuf"} {
+		t.Run(datapath, func(t *testing.T) {
+			t.Parallel()
+			ctx := labtest.Context(t, patience)
+			r, root := labtest.Rack(ctx, t, lab.Flat)
+			server, err := r.AddBootServer()
+			if err != nil {
+				t.Fatal(err)
+			}
+			dhcp, err := r.StartDHCP(ctx, server, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			labtest.ShowOnFailure(t, dhcp)
+			if err := r.DHCPServer.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			d := start(ctx, t, server, lab.DaemonConfig{Datapath: datapath, Deliver: "steal", Root: root})
+
+			if err := d.Signal(syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			node, err := r.AddClient("hung")
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Its first DISCOVERs may come before the heartbeat is found stale, its last one does not.
+			out, err := (&client.Client{Node: node, Arch: archX64}).Boot(ctx)
+			if !errors.Is(err, client.ErrNoBootServer) {
+				t.Errorf("with xdpxe hung: %+v, %v; want the host's DHCP server to answer and nobody else", out, err)
+			}
+
+			if err := d.Signal(syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.StartDHCP(ctx, r.DHCP, nil); err != nil {
+				t.Fatal(err)
+			}
+			out = simulate(ctx, t, r, "again", client.EDK2)
+			if out.DHCPServer != r.DHCP.Addr || out.BootServer != d.Node.Addr {
+				t.Errorf("lease from %v, boot file from %v; want them from %v and %v",
+					out.DHCPServer, out.BootServer, r.DHCP.Addr, d.Node.Addr)
+			}
 		})
 	}
 }
