@@ -13,7 +13,8 @@
 //  4. the frame is for us: the broadcast address on both layers, or an entry
 //     of addrs_map for its address and VLANs with its destination MAC;
 //  5. checksum and lengths of the headers are right (the UDP checksum is not
-//     looked at: local senders leave it partial);
+//     looked at: local senders leave it partial), and the frame is at most
+//     MaxFrame long, in one buffer;
 //  6. a BOOTREQUEST with the DHCP magic, whose options are well-formed to the
 //     end option or the end of the message (a missing end option is tolerated,
 //     as user space does), at most 64 of them;
