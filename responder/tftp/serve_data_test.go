@@ -3,6 +3,7 @@ package tftp
 import (
 	"bytes"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -128,8 +129,12 @@ func TestServeWindow(t *testing.T) {
 			// The last acknowledgement asks for more that nobody is there to take.
 			gone.send(at, ackPacket(4))
 			gone.expectBlocks(file, 64, 5, 8)
+			holding, release := make(chan struct{}), make(chan struct{})
+			b.workers[0].order(func(*worker) { close(holding); <-release })
+			<-holding
 			gone.send(at, ackPacket(8))
 			gone.close()
+			close(release)
 			b.eventually("the transfer ends", func(s Stats) bool { return s.Outcomes[Unreachable] == before+1 })
 			staying.send(at, ackPacket(4))
 			staying.expectBlocks(file, 64, 5, 8)
@@ -317,7 +322,7 @@ func TestServeLoss(t *testing.T) {
 func TestServeRollover(t *testing.T) {
 	file := randomFile(8*70_001+3, 9)
 	b := serve(t, Config{GSO: true}, map[string][]byte{"f": file})
-	for _, window := range []int{0, 3, 64} {
+	for _, window := range []int{3, 64} {
 		statement(t, "H11", fmt.Sprintf("more than 65,535 blocks, window %d", window), func(t *testing.T) {
 			var got bytes.Buffer
 			c := tftptest.Client{Server: b.addr}
@@ -377,7 +382,7 @@ func TestServePast4GiB(t *testing.T) {
 		}
 	}
 	c := tftptest.Client{Server: b.addr}
-	r, err := c.Get(t.Context(), tftptest.Request{Name: "huge", Tsize: true, Blksize: 65464, Window: 16}, z)
+	r, err := c.Get(t.Context(), tftptest.Request{Name: "huge", Tsize: true, Blksize: 65464, Window: 8}, z)
 	if err != nil || r.Size != size || z.at != size || z.wrong != "" || len(z.marks) != 0 {
 		t.Errorf("%v: tsize %d, %d bytes, %s, marks missing: %v", err, r.Size, z.at, z.wrong, z.marks)
 	}
@@ -401,14 +406,12 @@ func TestSegmentationChangesNothing(t *testing.T) {
 				b.write("small", file[:20_001])
 			}
 			w := newWire(t, "127.0.0.1:0")
-			if err := w.conn.SetReadBuffer(8 << 20); err != nil {
-				t.Fatal(err)
-			}
+			tftptest.GrowReadBuffer(w.conn)
 			r := tftptest.NewReceiver(request, io.Discard)
 			w.send(b.addr, r.Last())
 			for !r.Done {
 				p, tid := w.recv()
-				fmt.Fprintf(&streams[i], "%d %x\n", len(p), p[:min(len(p), 64)])
+				fmt.Fprintf(&streams[i], "%x %d %08x\n", p[:4], len(p), crc32.ChecksumIEEE(p))
 				answer, err := r.Take(p)
 				if err != nil {
 					t.Fatal(err)

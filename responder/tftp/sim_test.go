@@ -157,10 +157,7 @@ func randomFile(size int, seed uint64) []byte {
 // TestLossInSimulation downloads over networks that lose, duplicate and
 // reorder in both directions: every byte is right, whatever the seed.
 func TestLossInSimulation(t *testing.T) {
-	seeds := uint64(12)
-	if testing.Short() {
-		seeds = 2
-	}
+	const seeds = uint64(6)
 	for _, size := range []int{0, 1, 511, 512, 1468 * 16, 100_000, 1 << 20} {
 		for _, c := range []struct{ blksize, window int }{{0, 0}, {1468, 0}, {1468, 4}, {1468, 16}, {1024, 64}} {
 			for _, chance := range []float64{0.01, 0.10} {
@@ -191,6 +188,17 @@ func TestLossInSimulation(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// TestRolloverInLockStep is H11 for clients without windows.
+func TestRolloverInLockStep(t *testing.T) {
+	var got bytes.Buffer
+	request := tftptest.Request{Name: "f", Blksize: 8}
+	s := &simulation{now: 1, file: randomFile(8*70_001+3, 3), blksize: 8, client: tftptest.NewReceiver(request, &got),
+		toClient: tftptest.NewLink(tftptest.Faults{}, 1), toServer: tftptest.NewLink(tftptest.Faults{}, 2)}
+	if _, err := s.run(); err != nil || !bytes.Equal(got.Bytes(), s.file) || s.sent != 70_002 {
+		t.Errorf("%v: %d bytes in %d packets", err, got.Len(), s.sent)
 	}
 }
 

@@ -42,7 +42,9 @@ func (w *worker) sendRound(e *endpoint) {
 			break
 		}
 	}
-	w.flush(e)
+	for e.out.n > 0 { // a flush may end transfers, which puts ERRORs into the batch
+		w.flush(e)
+	}
 }
 
 // stage puts one burst of a transfer into the batch.
@@ -145,9 +147,6 @@ func (w *worker) reserve(e *endpoint, iovecs, bytes int) {
 
 // flush sends the batch.
 func (w *worker) flush(e *endpoint) {
-	if e.out.n == 0 {
-		return
-	}
 	w.now = w.server.clock()
 	e.out.flush(e.data, e.settle)
 	// Only now: an end puts an ERROR into the batch.

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Client fetches files over UDP. It may be used by several goroutines.
@@ -38,6 +40,21 @@ func (c *Client) Get(ctx context.Context, r Request, into io.Writer) (*Receiver,
 	return rcv, err
 }
 
+// GrowReadBuffer makes room for a window of any size. Where the system limits
+// it and we are not root, large windows lose packets.
+func GrowReadBuffer(conn *net.UDPConn) {
+	const size = 4 << 20
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return // closed
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, size)
+		}
+	})
+}
+
 // session is one transfer on a socket.
 type session struct {
 	*Client
@@ -54,8 +71,7 @@ func (c *Client) run(ctx context.Context, rcv *Receiver) error {
 		return err
 	}
 	defer conn.Close()
-	// The buffer holds a window of any size asked for in tests; a smaller one only costs retransmissions.
-	_ = conn.SetReadBuffer(4 << 20)
+	GrowReadBuffer(conn)
 	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })()
 
 	s := &session{Client: c, conn: conn, rcv: rcv, peer: c.Server, out: NewLink(c.Faults, 2*c.Seed), in: NewLink(c.Faults, 2*c.Seed+1)}
