@@ -13,13 +13,18 @@ help: ## explain this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
 	 sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1   \2/p' $(MAKEFILE_LIST)
 
+# What root builds in somebody's checkout is that somebody's.
+HAND_OVER = @[ "$$(id -u)" != 0 ] || chown -R --reference=Makefile $$(ls -d xdpxe bin 2>/dev/null)
+
 build: ## build the daemon and its tools: ./xdpxe
-	go build -o xdpxe ./cmd/xdpxe
+	CGO_ENABLED=0 go build -o xdpxe ./cmd/xdpxe
+	$(HAND_OVER)
 
 demo: ## a rack in network namespaces boots real firmware through xdpxe, then goes away (installs what is missing)
 	@.ci/setup demo
-	@go build -o xdpxe ./cmd/xdpxe
+	@CGO_ENABLED=0 go build -o xdpxe ./cmd/xdpxe
 	@go build -o bin/demo ./bench/lab/demo
+	$(HAND_OVER)
 	@$(SUDO) bin/demo -daemon ./xdpxe
 
 test: ## everything that CI runs (installs what is missing; about 20 minutes)
@@ -54,8 +59,9 @@ bench-xdp: ## ns per packet of each exit of the XDP program (root)
 
 ROUNDS ?= 3
 boot-times: ## time from power-on to the boot program, beside dnsmasq's (root; ROUNDS=3)
-	@go build -o xdpxe ./cmd/xdpxe
+	@CGO_ENABLED=0 go build -o xdpxe ./cmd/xdpxe
 	@go build -o bin/boottimes ./bench/lab/boottimes
+	$(HAND_OVER)
 	@$(SUDO) bin/boottimes -daemon ./xdpxe -rounds $(ROUNDS)
 
 install: build ## copy the program to PREFIX/bin (/usr/local)

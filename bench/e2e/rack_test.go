@@ -30,11 +30,12 @@ var build = sync.OnceValues(func() (string, error) {
 		return filepath.Abs(path)
 	}
 	path := filepath.Join(buildDir, "xdpxe")
-	args := []string{"build", "-o", path}
+	args, cgo := []string{"build", "-o", path}, "CGO_ENABLED=0" // as the Makefile builds it
 	if os.Getenv("XDPXE_E2E_RACE") != "" {
-		args = append(args, "-race")
+		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
 	}
 	cmd := exec.Command("go", append(args, "github.com/xdpxe/xdpxe/cmd/xdpxe")...)
+	cmd.Env = append(os.Environ(), cgo)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return path, cmd.Run()
 })

@@ -10,9 +10,13 @@ import (
 	"github.com/xdpxe/xdpxe/bench/lab"
 )
 
-// Need skips the test where a lab cannot be laid, and says what is missing.
+// Need skips the test where a lab cannot be laid, and says what is missing;
+// with -short also a test of real firmware.
 func Need(t *testing.T, firmware bool) {
 	t.Helper()
+	if firmware && testing.Short() {
+		t.Skip("real firmware takes its time: not with -short")
+	}
 	if err := lab.Missing(firmware); err != nil {
 		t.Skipf("lab: %v", err)
 	}
