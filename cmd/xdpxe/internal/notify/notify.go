@@ -41,7 +41,8 @@ func send(state string) error {
 
 // Watchdog tells the service manager at half of its interval (WATCHDOG_USEC)
 // that the daemon lives, as long as alive says so, until ctx ends. Where no
-// watchdog is asked for it returns at once.
+// watchdog is asked for it returns at once. That a sign of life could not be
+// sent is no error: if the manager misses it, it acts.
 func Watchdog(ctx context.Context, alive func() bool) error {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
@@ -52,21 +53,19 @@ func Watchdog(ctx context.Context, alive func() bool) error {
 	}
 	t := time.NewTicker(max(interval/2, time.Millisecond))
 	defer t.Stop()
-	return watch(ctx, t.C, alive)
+	watch(ctx, t.C, alive)
+	return nil
 }
 
-func watch(ctx context.Context, tick <-chan time.Time, alive func() bool) error {
+func watch(ctx context.Context, tick <-chan time.Time, alive func() bool) {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick:
 			// Silence is the message: the manager then restarts us.
-			if !alive() {
-				continue
-			}
-			if err := send(daemon.SdNotifyWatchdog); err != nil {
-				return err
+			if alive() {
+				_ = send(daemon.SdNotifyWatchdog)
 			}
 		}
 	}

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/privilege"
+	"github.com/xdpxe/xdpxe/responder/control"
+)
+
+// unitFile reads the keys of xdpxe.service; keys that occur twice are joined.
+func unitFile(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("xdpxe.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := make(map[string]string)
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(line, "#") {
+			keys[key] = strings.TrimSpace(keys[key] + " " + value)
+		}
+	}
+	return keys
+}
+
+// The unit grants what the daemon keeps: not less, not more.
+func TestUnitCapabilities(t *testing.T) {
+	var want []string
+	for _, c := range privilege.Needed.Caps() {
+		want = append(want, c.String())
+	}
+	slices.Sort(want)
+	unit := unitFile(t)
+	for _, key := range []string{"AmbientCapabilities", "CapabilityBoundingSet"} {
+		got := strings.Fields(unit[key])
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s=%v, the daemon keeps %v", key, got, want)
+		}
+	}
+	for _, family := range []string{"AF_XDP", "AF_PACKET", "AF_NETLINK", "AF_INET", "AF_INET6", "AF_UNIX"} {
+		if !slices.Contains(strings.Fields(unit["RestrictAddressFamilies"]), family) {
+			t.Errorf("RestrictAddressFamilies lacks %s", family)
+		}
+	}
+	if got := "/run/" + unit["RuntimeDirectory"]; got != filepath.Dir(control.DefaultPath) {
+		t.Errorf("RuntimeDirectory is %s, the control socket %s", got, control.DefaultPath)
+	}
+}
+
+func TestUnitVerifies(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("needs systemd-analyze (systemd)")
+	}
+	text, err := os.ReadFile("xdpxe.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "xdpxe.service")
+	// Installed programs only are no mistake of the unit's.
+	text = bytes.ReplaceAll(text, []byte("/usr/local/bin/xdpxe"), []byte("/bin/true"))
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(analyze, "verify", path).CombinedOutput(); err != nil || len(out) != 0 {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// daemonProcess is `xdpxe serve` in a namespace, with its service manager.
+type daemonProcess struct {
+	*exec.Cmd
+	log    *bytes.Buffer
+	said   *bufio.Reader // of the notify socket, one state a line
+	client *control.Client
+	dir    string
+}
+
+// startDaemon starts the daemon through a command line that runs the program
+// appended to it, and waits until it is ready.
+func startDaemon(t *testing.T, ns namespace, through ...string) *daemonProcess {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "xdpxe-daemon-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	program := filepath.Join(dir, "xdpxe")
+	build := exec.Command("go", "build", "-o", program, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // see package privilege
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	yaml := fmt.Sprintf(`interfaces: [v0]
+root: %s
+control: %s/run/control.sock
+policy: {default: all}
+profiles: {all: {files: {x64-uefi: a.efi}}}
+`, dir, dir)
+	notify := filepath.Join(dir, "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notify, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { manager.Close() })
+	err = errors.Join(
+		os.WriteFile(filepath.Join(dir, "a.efi"), []byte("x"), 0o644),
+		os.WriteFile(filepath.Join(dir, "xdpxe.yaml"), []byte(yaml), 0o644),
+		os.Mkdir(filepath.Join(dir, "run"), 0o755), os.Chown(filepath.Join(dir, "run"), 65534, 65534), // RuntimeDirectory=
+		os.Chmod(notify, 0o777), os.Chmod(dir, 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	args := append([]string{"netns", "exec", string(ns)}, through...)
+	d := &daemonProcess{
+		Cmd: exec.Command("ip", append(args, program, "serve", "-c", filepath.Join(dir, "xdpxe.yaml"))...),
+		log: new(bytes.Buffer), said: bufio.NewReader(datagrams{manager}), dir: dir,
+		client: control.NewClient(filepath.Join(dir, "run", "control.sock")),
+	}
+	d.Stdout, d.Stderr = d.log, d.log
+	d.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify, "WATCHDOG_USEC=200000")
+	if err := d.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if d.ProcessState == nil {
+			d.Process.Kill()
+			d.Wait()
+		}
+		if t.Failed() {
+			t.Logf("log of the daemon:\n%s", d.log)
+		}
+	})
+	d.await(t, "READY=1")
+	return d
+}
+
+// datagrams makes lines of what a service manager is told.
+type datagrams struct{ c *net.UnixConn }
+
+func (d datagrams) Read(b []byte) (int, error) {
+	d.c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	n, err := d.c.Read(b[:len(b)-1])
+	b[n] = '\n'
+	return n + 1, err
+}
+
+// await waits until the daemon has told its manager a state.
+func (d *daemonProcess) await(t *testing.T, state string) {
+	t.Helper()
+	for {
+		line, err := d.said.ReadString('\n')
+		if err != nil {
+			t.Fatalf("the daemon never says %s: %v", state, err)
+		}
+		if strings.HasPrefix(line, state) {
+			return
+		}
+	}
+}
+
+// awaitStatus asks until the daemon's state is as wanted.
+func (d *daemonProcess) awaitStatus(t *testing.T, what string, ok func(*control.Status) bool) *control.Status {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		st, err := d.client.Status(ctx)
+		if err == nil && ok(st) {
+			return st
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("never %s: %v, %+v", what, err, st)
+		case <-tick.C:
+		}
+	}
+}
+
+// capabilities returns the distinct values of a line of /proc/PID/task/*/status.
+func (d *daemonProcess) capabilities(t *testing.T, key string) []string {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", d.Process.Pid))
+	if err != nil || len(tasks) < 2 {
+		t.Fatalf("%v, %v", tasks, err)
+	}
+	var values []string
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // the thread ended
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if value, ok := strings.CutPrefix(line, key+":"); ok {
+				values = append(values, strings.Join(strings.Fields(value), " "))
+			}
+		}
+	}
+	slices.Sort(values)
+	return slices.Compact(values)
+}
+
+// The daemon starts, serves and follows changes with just the capabilities of
+// the unit, and as root gives up all others.
+func TestDaemonPrivileges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program")
+	}
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		t.Skip("needs setpriv (util-linux)")
+	}
+	var caps []string
+	for _, c := range strings.Fields(unitFile(t)["AmbientCapabilities"]) {
+		caps = append(caps, "+"+strings.ToLower(strings.TrimPrefix(c, "CAP_")))
+	}
+	set := "-all," + strings.Join(caps, ",")
+	for name, c := range map[string]struct {
+		through []string
+		uid     string
+	}{
+		"user with the unit's capabilities": {
+			[]string{
+				setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
+				"--inh-caps=" + set, "--ambient-caps=" + set, "--bounding-set=" + set,
+			}, "65534",
+		},
+		"root": {nil, "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ns := newNamespace(t)
+			d := startDaemon(t, ns, c.through...)
+			needed := fmt.Sprintf("%016x", uint64(privilege.Needed))
+			for key, want := range map[string]string{
+				"CapEff": needed, "CapPrm": needed, "CapBnd": needed, "CapInh": "0000000000000000", "CapAmb": "0000000000000000",
+				"NoNewPrivs": "1", "Uid": strings.TrimSuffix(strings.Repeat(c.uid+" ", 4), " "),
+			} {
+				if got := d.capabilities(t, key); !slices.Equal(got, []string{want}) {
+					t.Errorf("%s of its threads is %v, want %s", key, got, want)
+				}
+			}
+			native := func(st *control.Status) bool {
+				return len(st.Interfaces) == 1 && st.Interfaces[0].Serving() && st.Interfaces[0].Tier == "native"
+			}
+			before := d.awaitStatus(t, "serving by native AF_XDP", native).Interfaces[0].Index
+			d.await(t, "WATCHDOG=1")
+
+			// What is kept is what it takes to begin anew.
+			ns.run(t, "ip", "link", "del", "v0")
+			d.awaitStatus(t, "without its interface", func(st *control.Status) bool { return !st.Interfaces[0].Serving() })
+			ns.plug(t)
+			d.awaitStatus(t, "serving the new interface", func(st *control.Status) bool { return native(st) && st.Interfaces[0].Index != before })
+
+			d.Process.Signal(syscall.SIGHUP)
+			d.await(t, "RELOADING=1")
+			d.await(t, "READY=1")
+			d.awaitStatus(t, "reloaded", func(st *control.Status) bool { return st.Config.ReloadsOK == 1 })
+
+			d.Process.Signal(syscall.SIGTERM)
+			d.await(t, "STOPPING=1")
+			if err := d.Wait(); err != nil {
+				t.Errorf("the daemon ended with %v", err)
+			}
+			if _, err := d.client.Status(t.Context()); !errors.Is(err, control.ErrNoDaemon) {
+				t.Errorf("control socket: %v", err)
+			}
+		})
+	}
+}
