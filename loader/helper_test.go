@@ -3,6 +3,7 @@ package loader
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -17,6 +18,19 @@ func passProgram(name string) *ebpf.ProgramSpec {
 		Name: name, Type: ebpf.XDP, License: "Dual MIT/GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()},
 	}
+}
+
+// startHolder starts a process that holds f and nothing else, and returns how
+// netdev names it.
+func startHolder(t *testing.T, f *os.File) string {
+	t.Helper()
+	cmd := exec.Command("sleep", "infinity")
+	cmd.ExtraFiles = []*os.File{f}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return fmt.Sprintf("sleep (pid %d)", cmd.Process.Pid)
 }
 
 // other is a datapath of another process.

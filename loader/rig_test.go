@@ -169,19 +169,23 @@ func counts(t *testing.T, d *Datapath) map[string]uint64 {
 
 func ip(t *testing.T, args ...string) {
 	t.Helper()
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+	run(t, "ip", args...)
+}
+
+// run runs a program in the namespace of the test's thread.
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
 	}
+	return string(out)
 }
 
 // linkLine returns what ip link says of an interface.
 func linkLine(t *testing.T, name string) string {
 	t.Helper()
-	out, err := exec.Command("ip", "-d", "link", "show", "dev", name).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(out)
+	return run(t, "ip", "-d", "link", "show", "dev", name)
 }
 
 // foreign is an XDP program that is not ours.
