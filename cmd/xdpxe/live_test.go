@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpxe/xdpxe/responder/control"
+)
+
+// send puts a frame on an interface of the namespace.
+func (ns namespace) send(t *testing.T, iface string, frame []byte) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
+		done <- func() error {
+			h, err := netns.GetFromName(string(ns))
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			if err := netns.Set(h); err != nil {
+				return err
+			}
+			ifi, err := net.InterfaceByName(iface)
+			if err != nil {
+				return err
+			}
+			fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			defer unix.Close(fd)
+			return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: ifi.Index})
+		}()
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a running daemon takes by XDP and answers is what capture shows, what
+// status counts, and what explain says of that capture.
+func TestCaptureOfRunningDaemon(t *testing.T) {
+	ns := newNamespace(t)
+	d := startDaemon(t, ns)
+	d.awaitStatus(t, "serving by native AF_XDP", func(st *control.Status) bool { return st.Interfaces[0].Tier == "native" && st.Interfaces[0].Serving() })
+	socket := filepath.Join(d.dir, "run", "control.sock")
+
+	capture := command(t, "capture", "--socket", socket, "-i", "v0", "-w", "-")
+	out, err := capture.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := capture.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	r, err := pcapgo.NewReader(out) // its header says that the capture has begun
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := pcapgo.NewWriterNanos(&file)
+	if err := w.WriteFileHeader(65535, layers.LinkTypeEthernet); err != nil {
+		t.Fatal(err)
+	}
+	request := clientOf(t, machine{mac: "52:54:00:12:34:56", arch: "x64-uefi"}).discover(labServer())
+	ns.send(t, "v1", request)
+	var frames [][]byte
+	for range 2 {
+		data, ci, err := r.ReadPacketData()
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames = append(frames, data)
+		if err := w.WritePacket(ci, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	capture.Process.Signal(syscall.SIGINT)
+	if err := capture.Wait(); err != nil {
+		t.Error(err)
+	}
+	if !bytes.Equal(frames[0], request) {
+		t.Errorf("captured %x, sent %x", frames[0], request)
+	}
+
+	st := d.awaitStatus(t, "counting", func(st *control.Status) bool { return len(st.Requests) > 0 })
+	if want := (control.Requests{Iface: "v0", Tier: "native", Stage: "discover", Reason: "answered", Count: 1}); st.Requests[0] != want {
+		t.Errorf("counted %+v", st.Requests)
+	}
+
+	path := filepath.Join(d.dir, "c.pcap")
+	if err := os.WriteFile(path, file.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ex := xdpxe(t, "explain", "-c", filepath.Join(d.dir, "xdpxe.yaml"), "--address", "198.51.100.2", "--pcap", path)
+	if ex.code != 0 || !strings.Contains(ex.stdout, "=> OFFER  198.51.100.2:67 > 255.255.255.255:68") || !strings.Contains(ex.stdout, "1 request, 1 answered") {
+		t.Errorf("%+v", ex)
+	}
+	// The daemon's answer is, byte for byte, the one that explain makes.
+	frames2, err := readCapture(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, _, err := (&source{file: filepath.Join(d.dir, "xdpxe.yaml")}).load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := newReplayer(cfg, labServer()).handle(start, frames2[0].data)
+	if v == nil || v.Answer == nil || !bytes.HasSuffix(frames2[1].data, v.Answer.payload) {
+		t.Errorf("explain answers %+v, the daemon sent %x", v, frames2[1].data)
+	}
+
+	d.Process.Signal(syscall.SIGTERM)
+	if err := d.Wait(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Error(err)
+	}
+}
