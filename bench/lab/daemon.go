@@ -170,8 +170,9 @@ func (d *Daemon) Leftovers(ctx context.Context) ([]string, error) {
 		}
 	}
 	err = filepath.WalkDir(d.BPFFS, func(path string, e fs.DirEntry, err error) error {
-		// Every bpffs has these two from the kernel.
-		if own := e != nil && (e.Name() == "maps.debug" || e.Name() == "progs.debug"); err == nil && !e.IsDir() && !own {
+		// Every bpffs has these two from the kernel; symbolic links in it are iproute2's.
+		own := e != nil && (e.Name() == "maps.debug" || e.Name() == "progs.debug" || e.Type()&fs.ModeSymlink != 0)
+		if err == nil && !e.IsDir() && !own {
 			left = append(left, path)
 		}
 		return err

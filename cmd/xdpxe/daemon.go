@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/notify"
 	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/privilege"
@@ -160,7 +161,13 @@ func (d *daemon) start(ctx context.Context) error {
 // dropPrivileges keeps what following changes takes: attaching again,
 // sockets on low ports.
 func dropPrivileges(log *zap.Logger) error {
-	err := privilege.Drop(privilege.Needed)
+	keep := privilege.Needed
+	// AF_XDP memory counts against this limit where CAP_IPC_LOCK is missing.
+	unlimited := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unlimited); err != nil {
+		keep |= privilege.SetOf(privilege.Cap(unix.CAP_IPC_LOCK))
+	}
+	err := privilege.Drop(keep)
 	if errors.Is(err, privilege.ErrCgo) {
 		log.Warn("privileges are kept", zap.Error(err))
 		return nil

@@ -83,38 +83,28 @@ func (o *opened) listen(log *zap.Logger) error {
 	return nil
 }
 
-// listenUDP opens the sockets of one device. With XDP in front they get what
-// it does not take: so nothing is answered twice, a boot server request never
-// earns an ICMP port unreachable (edk2 gives up on one), and what the program
-// leaves to the stack (IP options, a full ring) still has its answer.
+// listenUDP opens the sockets of one device. Without XDP they take all
+// requests. With it port 67 is left to whoever wants it, now or later: not
+// every DHCP server shares it. Port 4011 stays open either way: a request that
+// XDP leaves to the stack must not earn an ICMP port unreachable, on which
+// edk2 gives up.
 func (o *opened) listenUDP(name string, index int, log *zap.Logger) error {
 	ports := []int{packet.PortBINL, packet.PortDHCPServer}
-	if o.teeing() {
-		// A teed DISCOVER reaches the stack too, where it is somebody else's.
+	if o.path.Tier() != loader.Socket {
 		ports = ports[:1]
 	}
-	var options []conn.UDPOption
-	if o.path.Tier() != loader.Socket {
-		// A DHCP server that is started later must find port 67 open to it.
-		options = append(options, conn.ReuseAddr())
-	}
 	for _, port := range ports {
-		c, err := conn.ListenUDP(name, index, port, options...)
+		c, err := conn.ListenUDP(name, index, port)
 		switch {
 		case err == nil:
 			o.add(c, tierSocket)
 		case o.path.Tier() != loader.Socket && errors.Is(err, syscall.EADDRINUSE):
-			log.Info("what XDP leaves to the stack is not answered", zap.Error(portTaken(err, port)))
+			log.Info("what XDP leaves to the stack goes to another process", zap.Error(portTaken(err, port)))
 		default:
 			return portTaken(err, port)
 		}
 	}
 	return nil
-}
-
-// teeing reports that the stack gets a copy of each DISCOVER.
-func (o *opened) teeing() bool {
-	return o.path.Tier() != loader.Socket && o.path.Info().Deliver == loader.Tee
 }
 
 // portTaken names who holds a UDP port that we cannot have.

@@ -22,6 +22,8 @@ const (
 	// retryOpen is how long a port that cannot be served waits, unless the
 	// network changes first, before it tries again.
 	retryOpen = 5 * time.Second
+	// ownChanges is how long a failed attempt's own notices may take to come.
+	ownChanges = 500 * time.Millisecond
 	// holderCheck is how often `deliver: auto` looks for another holder of
 	// UDP 67: a DHCP server may be started or stopped after us.
 	holderCheck = 5 * time.Second
@@ -82,13 +84,24 @@ func (p *port) run(ctx context.Context, first func(error)) {
 		}
 		p.failed(err)
 		tell(err)
-		select {
-		case <-ctx.Done():
-		case <-p.changed:
-		case <-time.After(retryOpen):
-		}
+		p.awaitChange(ctx)
 	}
 	tell(ctx.Err())
+}
+
+// awaitChange waits until it may be worth trying again. The attempt itself
+// makes network changes (offloads, attaching): those come at once and do not count.
+func (p *port) awaitChange(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(ownChanges):
+	}
+	select {
+	case <-ctx.Done():
+	case <-p.changed:
+	case <-time.After(retryOpen):
+	}
 }
 
 // failed notes why nothing is served, and logs it when it is news.

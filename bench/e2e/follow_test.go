@@ -1,0 +1,239 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"github.com/xdpxe/xdpxe/bench/lab"
+	"github.com/xdpxe/xdpxe/bench/lab/client"
+	"github.com/xdpxe/xdpxe/bench/lab/labtest"
+	"github.com/xdpxe/xdpxe/bench/lab/wire"
+)
+
+const cable = "cable0"
+
+// cabled is a client and a boot server with a cable between them that a test may cut.
+type cabled struct {
+	t       *testing.T
+	client  *lab.Namespace
+	server  *lab.Node
+	port    *wire.Port
+	root    string
+	daemon  *lab.Daemon
+	asked   byte
+	address netip.Addr
+}
+
+var cableNet = netip.MustParsePrefix("198.51.100.1/24")
+
+func newCabled(ctx context.Context, t *testing.T, datapath string, queues int) *cabled {
+	t.Helper()
+	r, root := labtest.Rack(ctx, t, lab.Flat)
+	server, err := r.AddBootServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, err := r.Namespace("machine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cabled{t: t, client: ns, server: server, root: root}
+	c.plug(queues)
+	c.daemon = start(ctx, t, server, lab.DaemonConfig{Interface: cable, Datapath: datapath, Deliver: "auto", Root: root})
+	return c
+}
+
+// plug lays the cable.
+func (c *cabled) plug(queues int) {
+	c.t.Helper()
+	const most = "4"
+	c.must(c.client.IP("link", "add", cable, "numrxqueues", most, "numtxqueues", most, "type", "veth",
+		"peer", "name", cable, "numrxqueues", most, "numtxqueues", most, "netns", c.server.Name()))
+	c.setQueues(queues)
+	c.must(c.client.IP("link", "set", cable, "up"))
+	c.must(c.server.IP("addr", "add", cableNet.String(), "dev", cable))
+	c.must(c.server.IP("link", "set", cable, "up"))
+	if c.port != nil {
+		c.port.Close()
+	}
+	var err error
+	if c.port, err = wire.Open(c.client, cable); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { c.port.Close() })
+}
+
+// setQueues sets how many queues both ends use.
+func (c *cabled) setQueues(n int) {
+	c.t.Helper()
+	for _, end := range []*lab.Namespace{c.server.Namespace, c.client} {
+		c.must(end.Run("ethtool", "-L", cable, "rx", fmt.Sprint(n), "tx", fmt.Sprint(n)))
+	}
+}
+
+func (c *cabled) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// ask repeats a DISCOVER, as firmware does, until an OFFER is as wanted.
+func (c *cabled) ask(ctx context.Context, what string, want func(*dhcpv4.DHCPv4) bool) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	var last *dhcpv4.DHCPv4
+	for ctx.Err() == nil {
+		m, err := (&client.Client{Style: client.EDK2, Arch: archX64}).Discover(c.port.MAC)
+		c.must(err)
+		c.asked++
+		m.TransactionID = dhcpv4.TransactionID{1, 2, 3, c.asked}
+		d := wire.Datagram{
+			SrcMAC: c.port.MAC, DstMAC: wire.Broadcast, Payload: m.ToBytes(),
+			Src: netip.MustParseAddrPort("0.0.0.0:68"), Dst: netip.MustParseAddrPort("255.255.255.255:67"),
+		}
+		// While the link is down the kernel may refuse it: that is a lost DISCOVER.
+		_ = c.port.Send(d)
+		try, stop := context.WithTimeout(ctx, 250*time.Millisecond)
+		for {
+			got, err := c.port.Recv(try)
+			if err != nil {
+				break
+			}
+			if a, err := dhcpv4.FromBytes(got.Payload); err == nil && a.OpCode == dhcpv4.OpcodeBootReply && a.TransactionID == m.TransactionID {
+				if last = a; want(a) {
+					stop()
+					return
+				}
+			}
+		}
+		stop()
+	}
+	c.t.Fatalf("%s: no such OFFER; the last one was %v", what, last)
+}
+
+// answered asks for an OFFER of this boot server address.
+func (c *cabled) answered(ctx context.Context, what string, from netip.Addr) {
+	c.t.Helper()
+	c.ask(ctx, what, func(a *dhcpv4.DHCPv4) bool {
+		id, _ := netip.AddrFromSlice(a.ServerIdentifier().To4())
+		next, _ := netip.AddrFromSlice(a.ServerIPAddr.To4())
+		return id == from && next == from
+	})
+}
+
+// What happens to an interface while the daemon runs is followed: another
+// address, a link that goes and comes, a device that is made again.
+func TestFollowsTheInterface(t *testing.T) {
+	labtest.Need(t, false)
+	for _, datapath := range []string{"native", "generic", "ringbuf", "socket"} {
+		t.Run(datapath, func(t *testing.T) {
+			ctx := labtest.Context(t, patience)
+			c := newCabled(ctx, t, datapath, 1)
+			first := cableNet.Addr()
+			c.answered(ctx, "at first", first)
+
+			second := netip.MustParsePrefix("203.0.113.77/24")
+			c.must(c.server.IP("addr", "add", second.String(), "dev", cable))
+			c.must(c.server.IP("addr", "del", cableNet.String(), "dev", cable))
+			c.answered(ctx, "after the address changed", second.Addr())
+
+			c.must(c.server.IP("link", "set", cable, "down"))
+			c.must(c.server.IP("link", "set", cable, "up"))
+			c.answered(ctx, "after the interface was down", second.Addr())
+
+			c.must(c.client.IP("link", "set", cable, "down"))
+			c.must(c.client.IP("link", "set", cable, "up"))
+			c.answered(ctx, "after the link was down", second.Addr())
+
+			c.must(c.server.IP("link", "del", cable))
+			c.plug(1)
+			c.answered(ctx, "after the interface was made again", first)
+			checkTier(ctx, t, c.daemon, datapath, "")
+		})
+	}
+}
+
+// Another number of receive queues gets as many sockets.
+func TestFollowsTheQueues(t *testing.T) {
+	labtest.Need(t, false)
+	ctx := labtest.Context(t, 30*time.Second)
+	c := newCabled(ctx, t, "native", 2)
+	queues := func(want int) {
+		t.Helper()
+		_, err := c.daemon.Log.Wait(ctx, fmt.Sprintf(`"queues": %d}`, want))
+		c.must(err)
+		c.answered(ctx, fmt.Sprintf("with %d queues", want), cableNet.Addr())
+	}
+	queues(2)
+	// The kernel lets no queue go that has a socket, so it is more of them that can come.
+	c.setQueues(3)
+	queues(3)
+}
+
+// `deliver: auto` makes way for a DHCP server that is started after the daemon,
+// and takes over when that is gone.
+func TestFollowsTheHolderOfPort67(t *testing.T) {
+	labtest.Need(t, false)
+	ctx := labtest.Context(t, patience)
+	r, daemons := rack(ctx, t, lab.Flat, lab.DaemonConfig{})
+	d := daemons[0]
+	checkTier(ctx, t, d, "native", "steal")
+	dhcp, err := r.StartDHCP(ctx, d.Node, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Log.Wait(ctx, `"deliver": "tee"`); err != nil {
+		t.Fatal(err)
+	}
+	checkTier(ctx, t, d, "ringbuf", "tee")
+	simulate(ctx, t, r, "beside", client.EDK2)
+	if err := dhcp.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Log.WaitAfter(ctx, `"deliver": "tee"`, `"deliver": "steal"`); err != nil {
+		t.Fatal(err)
+	}
+	checkTier(ctx, t, d, "native", "steal")
+}
+
+// An edited configuration is in force at once; one with a mistake changes
+// nothing and says where it is wrong; SIGHUP does the same as an edit.
+func TestReload(t *testing.T) {
+	labtest.Need(t, false)
+	ctx := labtest.Context(t, patience)
+	c := newCabled(ctx, t, "native", 1)
+	good, err := os.ReadFile(c.daemon.Config)
+	c.must(err)
+	c.must(os.WriteFile(c.root+"/other.efi", []byte("another program"), 0o644))
+	c.answered(ctx, "at first", cableNet.Addr())
+
+	edited := strings.ReplaceAll(string(good), lab.UEFIProgram, "other.efi")
+	c.must(os.WriteFile(c.daemon.Config, []byte(edited), 0o644))
+	c.ask(ctx, "after the edit", func(a *dhcpv4.DHCPv4) bool { return a.BootFileName == "other.efi" })
+
+	broken := strings.Replace(edited, "datapath: native", "datapath: warp", 1)
+	c.must(os.WriteFile(c.daemon.Config, []byte(broken), 0o644))
+	_, err = c.daemon.Log.WaitAfter(ctx, "last good one stays in force", c.daemon.Config+":2:11: ")
+	c.must(err)
+	c.ask(ctx, "after a mistake", func(a *dhcpv4.DHCPv4) bool { return a.BootFileName == "other.efi" })
+
+	missing := strings.ReplaceAll(string(good), lab.UEFIProgram, "nowhere.efi")
+	c.must(os.WriteFile(c.daemon.Config, []byte(missing), 0o644))
+	_, err = c.daemon.Log.Wait(ctx, "boot file nowhere.efi: not found")
+	c.must(err)
+	c.ask(ctx, "after a missing file", func(a *dhcpv4.DHCPv4) bool { return a.BootFileName == "other.efi" })
+
+	c.must(os.WriteFile(c.daemon.Config, good, 0o644))
+	c.must(c.daemon.Signal(syscall.SIGHUP))
+	c.ask(ctx, "after the repair", func(a *dhcpv4.DHCPv4) bool { return a.BootFileName == lab.UEFIProgram })
+}
