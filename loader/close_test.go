@@ -102,7 +102,7 @@ func TestFailedOpenLeavesNothing(t *testing.T) {
 	if after := descriptors(t); len(after) != before {
 		t.Errorf("%d descriptors, were %d: %v", len(after), before, after)
 	}
-	noProgram(t, r)
+	noProgramOn(t, "near")
 	if !rxvlan(t, "near") {
 		t.Error("rxvlan is off")
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpxe/xdpxe/bpf"
+	"github.com/xdpxe/xdpxe/loader/netdev"
 	"github.com/xdpxe/xdpxe/loader/xsk"
 )
 
@@ -81,7 +82,11 @@ func (l *ladder) attach(mode Mode) error {
 // connect opens the way from the attached program to user space.
 func (l *ladder) connect(s step) error {
 	d := l.d
-	if err := d.offloads.disable(l.f.Name); err != nil {
+	err := d.offloads.disable(l.f.Name)
+	if err == nil {
+		err = tagsAbove(l.f)
+	}
+	if err != nil {
 		if len(l.f.VLANs) > 0 {
 			return fmt.Errorf("VLAN tags are hidden from XDP and %s has VLAN devices: %w", l.f.Name, err)
 		}
@@ -93,6 +98,21 @@ func (l *ladder) connect(s step) error {
 		}
 	}
 	return d.settings(settings(s.tier, d.info.Deliver))
+}
+
+// upperKinds are devices that get their frames from others. Before the kernel
+// hands a frame up it takes the tag out (skb_vlan_untag), so that the generic
+// hook of the upper device sees none. A VLAN device is no such case: its own
+// tag is consumed, and an inner one still stands in the frame.
+var upperKinds = []string{"bond", "team", "bridge", "macvlan", "macvtap", "ipvlan"}
+
+// tagsAbove returns an error if frames of the interface have lost their tags
+// before XDP sees them, whatever its own offloads are.
+func tagsAbove(f *netdev.Facts) error {
+	if slices.Contains(upperKinds, f.Kind) {
+		return fmt.Errorf("the kernel takes them out before it hands frames to a %s", f.Kind)
+	}
+	return nil
 }
 
 // note adds a note unless it is there.

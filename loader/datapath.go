@@ -158,7 +158,7 @@ func (d *Datapath) Check(f *netdev.Facts) string {
 	if err != nil || info.XDP() == nil || int(info.XDP().Ifindex) != f.Index {
 		return fmt.Sprintf("the program on interface %s was detached", f.Name)
 	}
-	if err := d.offloads.disable(f.Name); err != nil && len(f.VLANs) > 0 {
+	if err := errors.Join(d.offloads.disable(f.Name), tagsAbove(f)); err != nil && len(f.VLANs) > 0 {
 		return fmt.Sprintf("interface %s has VLAN devices, but its VLAN tags are hidden from XDP: %v", f.Name, err)
 	}
 	return ""

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 )
 
 func passProgram(name string) *ebpf.ProgramSpec {
@@ -18,6 +19,16 @@ func passProgram(name string) *ebpf.ProgramSpec {
 		Name: name, Type: ebpf.XDP, License: "Dual MIT/GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()},
 	}
+}
+
+// attachForeign attaches a program to near for as long as the test runs.
+func attachForeign(t *testing.T, p *ebpf.Program) {
+	t.Helper()
+	l, err := link.AttachXDP(link.XDPOptions{Program: p, Interface: facts(t, "near").Index, Flags: link.XDPDriverMode})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
 }
 
 // startHolder starts a process that holds f and nothing else, and returns how

@@ -30,10 +30,10 @@ func rxvlan(t *testing.T, name string) bool {
 	return f[0].On
 }
 
-// noProgram wants nothing attached to near.
-func noProgram(t *testing.T, r *rig) {
+// noProgramOn wants nothing attached to an interface.
+func noProgramOn(t *testing.T, name string) {
 	t.Helper()
-	a, err := inspect("near", r.near.Index)
+	a, err := inspect(name, facts(t, name).Index)
 	if err != nil || a != nil {
 		t.Errorf("attached: %+v, %v", a, err)
 		a.close()
@@ -52,7 +52,7 @@ func TestKilled(t *testing.T) {
 		t.Error("VLAN tags are hidden from XDP")
 	}
 	p.kill(t)
-	noProgram(t, r)
+	noProgramOn(t, "near")
 	if rxvlan(t, "near") {
 		t.Error("the offload is on, without anyone to turn it on")
 	}
@@ -100,7 +100,7 @@ func TestHeldLinkIsInertAndTakenOver(t *testing.T) {
 }
 
 func TestHeldLinkIsInertAndDetached(t *testing.T) {
-	r := newRig(t, 1)
+	newRig(t, 1)
 	dir := t.TempDir()
 	_, info := heldLink(t, dir)
 	removed, err := Detach("near", dir)
@@ -110,7 +110,7 @@ func TestHeldLinkIsInertAndDetached(t *testing.T) {
 	if strings.Join(removed.Offloads, " ") != "rx-vlan-hw-parse rx-vlan-stag-hw-parse" || !rxvlan(t, "near") {
 		t.Errorf("offloads %v", removed.Offloads)
 	}
-	noProgram(t, r)
+	noProgramOn(t, "near")
 	if removed, err = Detach("near", dir); err != nil || removed.Program != 0 || len(removed.Offloads) != 0 {
 		t.Errorf("again: %+v, %v", removed, err)
 	}
@@ -134,11 +134,18 @@ func TestHeldLinkPasses(t *testing.T) {
 func TestPinnedLinkIsTakenOver(t *testing.T) {
 	r := newRig(t, 1)
 	d := r.open(t, Options{Datapath: Generic, Stale: shortStale})
-	pin := fmt.Sprintf("/sys/fs/bpf/xdpxe-loader-test-%d", os.Getpid())
-	if err := d.link.Pin(pin); err != nil {
-		t.Fatalf("pin (is a bpffs mounted?): %v", err)
+	bpffs := t.TempDir()
+	if err := unix.Mount("bpf", bpffs, "bpf", 0, ""); err != nil {
+		t.Fatalf("mount a bpffs: %v", err)
 	}
-	t.Cleanup(func() { os.Remove(pin) })
+	t.Cleanup(func() {
+		if err := unix.Unmount(bpffs, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := d.link.Pin(filepath.Join(bpffs, "link")); err != nil {
+		t.Fatal(err)
+	}
 	d.Close() // the daemon ends, the pin does not
 	if a, err := inspect("near", r.near.Index); err != nil || a == nil {
 		t.Fatalf("%+v, %v", a, err)
@@ -154,7 +161,7 @@ func TestPinnedLinkIsTakenOver(t *testing.T) {
 
 // The operator loaded our object with ip link, or bpftool net attach.
 func TestNetlinkAttachedCopyIsTakenOver(t *testing.T) {
-	r := newRig(t, 1)
+	newRig(t, 1)
 	near, err := netlink.LinkByName("near")
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +185,7 @@ func TestNetlinkAttachedCopyIsTakenOver(t *testing.T) {
 		if err != nil || removed.Program != want || removed.LinkID != 0 || removed.Mode != name {
 			t.Errorf("%+v, %v", removed, err)
 		}
-		noProgram(t, r)
+		noProgramOn(t, "near")
 	}
 }
 
@@ -236,7 +243,7 @@ func TestRunningIsLeftAlone(t *testing.T) {
 	r.client.Send(t, discover(1).frame())
 	p.stop(t)
 	r.hidden(t, 1)
-	noProgram(t, r)
+	noProgramOn(t, "near")
 	if !rxvlan(t, "near") {
 		t.Error("its stop did not restore the offload")
 	}

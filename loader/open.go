@@ -20,8 +20,8 @@ func Open(o Options) (*Datapath, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.Bond != "" {
-		return nil, fmt.Errorf("interface %s: %w: use %s, where its requests come in", f.Name, ErrBondMember, f.Bond)
+	if err := refuse(f); err != nil {
+		return nil, err
 	}
 	d := &Datapath{
 		info: Info{
@@ -43,6 +43,14 @@ func Open(o Options) (*Datapath, error) {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// refuse returns an error for an interface that no datapath can serve.
+func refuse(f *netdev.Facts) error {
+	if f.Bond != "" {
+		return fmt.Errorf("interface %s: %w: use %s, where its requests come in", f.Name, ErrBondMember, f.Bond)
+	}
+	return nil
 }
 
 // ladder is one Open under way.

@@ -11,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpxe/xdpxe/bpf"
 	"github.com/xdpxe/xdpxe/loader/netdev"
 	"github.com/xdpxe/xdpxe/loader/xsk"
 	"github.com/xdpxe/xdpxe/loader/xsk/xsktest"
@@ -180,15 +181,76 @@ func holdPort(t *testing.T, addr string) string {
 	return name
 }
 
-func TestOpenRefusesBondMember(t *testing.T) {
-	// This kernel may have no bonds; what a member looks like is up to netdev's tests.
-	l := ladder{o: Options{Datapath: Native}, f: &netdev.Facts{Name: "bond0", Kind: "bond", RXQueues: 1}, d: &Datapath{}}
+// This kernel may have no bonds: what netdev would say of one is made up.
+func TestBonds(t *testing.T) {
+	bond := &netdev.Facts{Name: "bond0", Kind: "bond", RXQueues: 1}
+	l := ladder{o: Options{Datapath: Native}, f: bond, d: &Datapath{}}
 	if err := l.bearsXSK(ModeNative); err == nil || !strings.Contains(err.Error(), "members") {
 		t.Errorf("native AF_XDP on a bond: %v", err)
 	}
 	if err := l.bearsXSK(ModeGeneric); err != nil {
 		t.Errorf("generic AF_XDP on a bond: %v", err)
 	}
+	if err := refuse(bond); err != nil {
+		t.Errorf("bond: %v", err)
+	}
+	err := refuse(&netdev.Facts{Name: "eth1", Bond: "bond0"})
+	if !errors.Is(err, ErrBondMember) {
+		t.Fatalf("member: %v", err)
+	}
+	mustContain(t, err.Error(), "eth1", "use bond0")
+}
+
+// A tag that the kernel took out below a bridge or macvlan is not to be seen
+// there: with VLAN devices on it, sockets serve.
+func TestTagsBelowUpperDevice(t *testing.T) {
+	r := newRig(t, 1)
+	ip(t, "link", "add", "br0", "up", "type", "bridge")
+	ip(t, "link", "set", "near", "master", "br0")
+	d, err := Open(Options{Iface: "br0", Datapath: Ringbuf, Stale: testStale})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	d.Beat()
+	if i := d.Info(); i.Mode != ModeGeneric || len(i.Notes) != 1 || !strings.Contains(i.Notes[0], "bridge") {
+		t.Errorf("%+v", i)
+	}
+	q := discover(7)
+	q.vids = []uint16{5}
+	r.client.Send(t, q.frame())
+	buf := make([]byte, bpf.MaxRecord)
+	n, err := d.Ring().Read(buf, patience)
+	if err != nil || n == 0 {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if xid, ok := xidOf(buf[bpf.RequestHeaderSize:n]); !ok || xid != 7 {
+		t.Error("the tag is there: upperKinds says otherwise")
+	}
+	// As if there were VLAN devices; this kernel may have none.
+	f := facts(t, "br0")
+	f.VLANs = []netdev.VLAN{{Name: "br0.5", VIDs: []uint16{5}}}
+	mustContain(t, d.Check(f), "VLAN devices", "hands frames to a bridge")
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l := ladder{o: Options{Iface: "br0", Stale: testStale}, f: f, d: &Datapath{info: Info{Iface: "br0", Tier: Socket, Mode: ModeNone, Deliver: Steal}}}
+	defer l.d.Close()
+	l.o, err = l.o.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps, err := plan(Auto, Steal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.climb(steps); err != nil {
+		t.Fatal(err)
+	}
+	if i := l.d.Info(); i.Tier != Socket || i.ProgramID != 0 || len(i.Why) != 4 || !strings.Contains(i.Why[1], "br0 has VLAN devices") {
+		t.Errorf("%+v", i)
+	}
+	noProgramOn(t, "br0")
 }
 
 func TestOpenOtherInterfaces(t *testing.T) {

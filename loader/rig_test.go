@@ -222,6 +222,9 @@ func mustContain(t *testing.T, text string, parts ...string) {
 // keeps its heartbeat and tells what it got, until its standard input ends.
 const helperMode = "XDPXE_TEST_LOADER"
 
+// helperMemlock makes the helper limit its locked memory to 8 MiB, as systemd does.
+const helperMemlock = "XDPXE_TEST_MEMLOCK"
+
 type helperReport struct {
 	Info Info
 	Err  string
@@ -232,6 +235,12 @@ func runHelper(options string) int {
 	if err := json.Unmarshal([]byte(options), &o); err != nil {
 		fmt.Println(err)
 		return 1
+	}
+	if os.Getenv(helperMemlock) != "" {
+		if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: 64 << 10, Max: 8 << 20}); err != nil {
+			fmt.Println(err)
+			return 1
+		}
 	}
 	var report helperReport
 	d, err := Open(o)
