@@ -33,15 +33,21 @@
 //     MaxBlksize says otherwise; windowsize at most MaxWindow; timeout 1 to 60 s is
 //     granted as asked, longer ones are left out, for a vanished client holds its
 //     place for four times as long. What is out of range is left out, never an ERROR.
+//   - An ERROR comes from the data port, as any other answer does; packets on a data port
+//     that belong to no transfer get ERROR 5, some 50 a second and worker.
 //   - A request that cannot be served now (too many transfers, too many lookups,
 //     out of descriptors) gets silence: clients repeat requests, and give up on ERRORs.
 //   - A request repeated before anything was acknowledged gets the same first
 //     packet again. The same request from the same port later is a late duplicate if
 //     the transfer moved within the last second, otherwise a client that starts over.
 //   - ACK(base-1), the first block of a window lost, repeats the window once until
-//     there is progress or a time-out; not at all in lock-step (RFC 1123, 4.2.3.1), and
-//     not when it comes sooner than any answer to that window could.
-//   - An ICMP destination unreachable ends the one transfer that it is about.
+//     there is progress or a time-out, and not at all in lock-step (RFC 1123, 4.2.3.1).
+//     An acknowledgement in the middle of a window restarts behind it. Neither repeats
+//     anything when it comes sooner than any answer to that window could: it is about
+//     an earlier sending, and answering it would keep the traffic doubled for good.
+//   - ICMP port or protocol unreachable, or prohibited, ends the one transfer that it
+//     is about. Host and network unreachable do not: a boot program that unpacks for
+//     ten seconds answers no ARP meanwhile.
 //   - When the final block was sent and nothing more is heard, the transfer counts
 //     as complete and unconfirmed.
 //   - Serve stops at once when its context ends, unless Config.Grace lets running

@@ -227,16 +227,49 @@ func TestServeFragments(t *testing.T) {
 
 // TestServeGivenAddresses serves some addresses only, each from sockets of its own.
 func TestServeGivenAddresses(t *testing.T) {
-	n := newNetns(t)
-	n.run(func() {
-		b := serve(t, Config{Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.9")}}, map[string][]byte{"f": []byte("data")})
-		for _, host := range []string{"127.0.0.1", "127.0.0.9"} {
-			w := newWire(t, "127.0.0.1:0")
-			w.send(hostPort(t, host, b.Port()), rrq("f", "octet"))
-			if tid := w.expect(dataPacket([]byte("data"), 512, 1)); tid.Addr() != netip.MustParseAddr(host) {
-				t.Errorf("%s answers from %v", host, tid)
+	file := []byte("data")
+	b := serve(t, Config{Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.9")}}, map[string][]byte{"f": file})
+	tids := map[uint16]bool{}
+	for _, host := range []string{"127.0.0.1", "127.0.0.9"} {
+		w := newWire(t, "127.0.0.1:0")
+		w.send(hostPort(t, host, b.Port()), rrq("f", "octet"))
+		tid := w.expect(dataPacket(file, 512, 1))
+		if tid.Addr() != netip.MustParseAddr(host) {
+			t.Errorf("%s answers from %v", host, tid)
+		}
+		tids[tid.Port()] = true
+	}
+	if len(tids) != 2 {
+		t.Error("two addresses share a data port")
+	}
+	other := newWire(t, "127.0.0.1:0")
+	other.send(hostPort(t, "127.0.0.5", b.Port()), rrq("f", "octet"))
+	b.nothing(other)
+}
+
+// TestSameClientSameWorker has repeated requests find their transfers among several workers'.
+func TestSameClientSameWorker(t *testing.T) {
+	b := serve(t, Config{Workers: 4}, map[string][]byte{"f": []byte("data")})
+	const clients = 64
+	tids := map[uint16]bool{}
+	for range clients {
+		w := newWire(t, "127.0.0.1:0")
+		var first netip.AddrPort
+		for i := range 3 {
+			w.send(b.addr, rrq("f", "octet", "tsize", "0"))
+			tid := w.expect(oackPacket("tsize", "4"))
+			if i == 0 {
+				first = tid
+			} else if tid != first {
+				t.Fatalf("answered by %v, then by %v", first, tid)
 			}
 		}
-		b.stop()
-	})
+		tids[first.Port()] = true
+	}
+	if st := b.Stats(); st.Repeated != 2*clients || st.Active != clients {
+		t.Errorf("%+v", st)
+	}
+	if len(tids) < 2 {
+		t.Error("one worker has all clients")
+	}
 }

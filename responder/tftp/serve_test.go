@@ -2,9 +2,11 @@ package tftp
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -325,9 +327,16 @@ func TestServeConfig(t *testing.T) {
 func TestPortInUse(t *testing.T) {
 	b := serve(t, Config{}, nil)
 	root := openRoot(t, t.TempDir())
-	if s, err := Listen(Config{Port: b.Port()}, root); err == nil {
+	fds := openFDs(t)
+	s, err := Listen(Config{Port: b.Port()}, root)
+	if err == nil {
 		s.Close()
-		t.Error("a second server shares the first one's port")
+	}
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a second server on the first one's port: %v", err)
+	}
+	if now := openFDs(t); now != fds {
+		t.Errorf("%d descriptors open, %d before", now, fds)
 	}
 }
 

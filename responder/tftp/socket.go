@@ -91,21 +91,23 @@ func openDataSocket(addr netip.Addr, ports [2]uint16) (int, error) {
 
 // openSocket opens and binds a UDP socket. Shared ones belong to a group of
 // sockets on one port and only receive; the others also take ICMP errors.
-func openSocket(addr netip.Addr, port uint16, shared bool) (fd int, err error) {
+func openSocket(addr netip.Addr, port uint16, shared bool) (int, error) {
 	family := unix.AF_INET
 	if addr.Is6() {
 		family = unix.AF_INET6
 	}
-	fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
 	if err != nil {
 		return -1, fmt.Errorf("tftp: socket for %v: %w", addr, err)
 	}
-	defer func() {
-		if err != nil {
-			unix.Close(fd)
-			fd = -1
-		}
-	}()
+	if err := prepareSocket(fd, addr, port, shared); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func prepareSocket(fd int, addr netip.Addr, port uint16, shared bool) error {
 	type option struct{ level, name, value int }
 	set := []option{{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1}}
 	if addr.Is6() {
@@ -125,7 +127,7 @@ func openSocket(addr netip.Addr, port uint16, shared bool) (fd int, err error) {
 	}
 	for _, o := range set {
 		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
-			return -1, fmt.Errorf("tftp: socket option %d/%d for %v: %w", o.level, o.name, addr, err)
+			return fmt.Errorf("tftp: socket option %d/%d for %v: %w", o.level, o.name, addr, err)
 		}
 	}
 	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
@@ -135,16 +137,16 @@ func openSocket(addr netip.Addr, port uint16, shared bool) (fd int, err error) {
 	if addr.Is6() {
 		zone, err := zoneID(addr)
 		if err != nil {
-			return -1, err
+			return err
 		}
 		sa = &unix.SockaddrInet6{Port: int(port), Addr: addr.As16(), ZoneId: zone}
 	} else {
 		sa = &unix.SockaddrInet4{Port: int(port), Addr: addr.As4()}
 	}
 	if err := unix.Bind(fd, sa); err != nil {
-		return -1, fmt.Errorf("tftp: listen on %v: %w", netip.AddrPortFrom(addr, port), err)
+		return fmt.Errorf("tftp: listen on %v: %w", netip.AddrPortFrom(addr, port), err)
 	}
-	return fd, nil
+	return nil
 }
 
 // setBuffer asks for socketBuffer: beyond the system's limit where we may, else up to it.

@@ -1,10 +1,8 @@
 package tftp
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -44,13 +42,6 @@ type worker struct {
 
 	mail mailbox
 	gone chan struct{} // closed when the loop has ended
-}
-
-// mailbox holds what other goroutines want of a worker.
-type mailbox struct {
-	sync.Mutex
-	found  []found
-	orders []func(*worker)
 }
 
 // Tags of descriptors in the epoll: an endpoint's sockets by its index, or the eventfd.
@@ -115,33 +106,6 @@ func (w *worker) close() {
 		}
 	}
 	w.mail.found = nil
-}
-
-// post hands the worker the answer to a lookup. Any goroutine may.
-func (w *worker) post(f found) {
-	w.mail.Lock()
-	defer w.mail.Unlock()
-	w.mail.found = append(w.mail.found, f)
-	w.rouse()
-}
-
-// order lets the loop run f. Any goroutine may.
-func (w *worker) order(f func(*worker)) {
-	w.mail.Lock()
-	defer w.mail.Unlock()
-	w.mail.orders = append(w.mail.orders, f)
-	w.rouse()
-}
-
-// rouse wakes the loop. mail is locked.
-func (w *worker) rouse() {
-	if w.wake < 0 {
-		return
-	}
-	var one [8]byte
-	binary.NativeEndian.PutUint64(one[:], 1)
-	// EAGAIN: the counter is full, so the loop has enough to wake for.
-	_, _ = unix.Write(w.wake, one[:])
 }
 
 // run is the loop. It ends when the worker was told to stop, or with what the
@@ -257,23 +221,6 @@ func (w *worker) receive(e *endpoint, which int) error {
 	return nil
 }
 
-// readMail takes what other goroutines left.
-func (w *worker) readMail() {
-	var count [8]byte
-	// Whatever it says, the mail is read.
-	_, _ = unix.Read(w.wake, count[:])
-	w.mail.Lock()
-	results, orders := w.mail.found, w.mail.orders
-	w.mail.found, w.mail.orders = nil, nil
-	w.mail.Unlock()
-	for _, f := range orders {
-		f(w)
-	}
-	for i := range results {
-		w.onFound(&results[i])
-	}
-}
-
 // beginStop lets no request in any more and the loop end after grace.
 func (w *worker) beginStop(grace time.Duration) {
 	for _, e := range w.endpoints {
@@ -290,21 +237,4 @@ func (w *worker) stop() {
 		}
 	})
 	w.sweep()
-}
-
-// bucket bounds a rate.
-type bucket struct {
-	rate, level float64 // a second; what is left
-	last        instant
-}
-
-// take takes one if there is one.
-func (b *bucket) take(now instant) bool {
-	b.level = min(b.rate, b.level+b.rate*now.since(b.last).Seconds())
-	b.last = now
-	if b.level < 1 {
-		return false
-	}
-	b.level--
-	return true
 }

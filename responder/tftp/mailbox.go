@@ -1,0 +1,59 @@
+package tftp
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// mailbox holds what other goroutines want of a worker.
+type mailbox struct {
+	sync.Mutex
+	found  []found
+	orders []func(*worker)
+}
+
+// post hands the worker the answer to a lookup. Any goroutine may.
+func (w *worker) post(f found) {
+	w.mail.Lock()
+	defer w.mail.Unlock()
+	w.mail.found = append(w.mail.found, f)
+	w.rouse()
+}
+
+// order lets the loop run f. Any goroutine may.
+func (w *worker) order(f func(*worker)) {
+	w.mail.Lock()
+	defer w.mail.Unlock()
+	w.mail.orders = append(w.mail.orders, f)
+	w.rouse()
+}
+
+// rouse wakes the loop. mail is locked.
+func (w *worker) rouse() {
+	if w.wake < 0 {
+		return
+	}
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	// EAGAIN: the counter is full, so the loop has enough to wake for.
+	_, _ = unix.Write(w.wake, one[:])
+}
+
+// readMail takes what other goroutines left.
+func (w *worker) readMail() {
+	var count [8]byte
+	// Whatever it says, the mail is read.
+	_, _ = unix.Read(w.wake, count[:])
+	w.mail.Lock()
+	results, orders := w.mail.found, w.mail.orders
+	w.mail.found, w.mail.orders = nil, nil
+	w.mail.Unlock()
+	for _, f := range orders {
+		f(w)
+	}
+	for i := range results {
+		w.onFound(&results[i])
+	}
+}
