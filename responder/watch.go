@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -17,6 +18,8 @@ func (s *Server) WatchReplies(r io.Reader, iface string) error {
 		switch {
 		case errors.Is(err, os.ErrClosed):
 			return nil
+		case errors.Is(err, syscall.ENETDOWN):
+			continue // said once for each time the interface goes down (packet(7)); it may come up again
 		case err != nil:
 			return fmt.Errorf("%s: other servers' replies: %w", iface, err)
 		}

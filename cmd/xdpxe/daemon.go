@@ -89,6 +89,7 @@ func tftpConfig(cfg *config.Config, log *zap.Logger) tftp.Config {
 	c := tftp.DefaultConfig()
 	c.Port, c.DataPorts = cfg.TFTP.Port, cfg.TFTP.DataPorts
 	c.MaxWindow, c.MaxBlksize, c.MaxTransfers = cfg.TFTP.MaxWindow, cfg.TFTP.MaxBlksize, cfg.TFTP.MaxTransfers
+	c.GSO = cfg.TFTP.GSO
 	c.Clients = cfg.Policy.Allowed
 	c.Logger = log.Named("tftp")
 	return c

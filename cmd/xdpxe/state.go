@@ -46,6 +46,9 @@ func (d *daemon) Status() control.Status {
 			Iface: c.Iface, Tier: c.Tier, Stage: c.Stage.String(), Reason: c.Reason.String(), Count: c.Requests,
 		})
 	}
+	for _, n := range d.server.Notes() {
+		st.Notes = append(st.Notes, control.Note{Iface: n.Iface, Note: n.Note.String(), Count: n.Requests})
+	}
 	for _, f := range d.server.Diagnoses() {
 		st.Diagnoses = append(st.Diagnoses, control.Diagnosis{
 			Kind: f.Trouble.String(), Server: addrText(f.Server), Count: f.Count, LastSeen: f.LastSeen, Advice: f.Trouble.Advice(),

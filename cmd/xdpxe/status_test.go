@@ -97,6 +97,7 @@ func busy() control.Status {
 			{Iface: "eth0", Tier: "native", Stage: "discover", Reason: "answered", Count: 100},
 			{Iface: "eth0", Tier: "native", Stage: "discover", Reason: "default_ignore", Count: 2},
 		},
+		Notes:     []control.Note{{Iface: "eth0", Note: "relay_info_dropped", Count: 2}},
 		Diagnoses: []control.Diagnosis{{Kind: "server_claims_pxe", Server: "198.51.100.1", Count: 3, LastSeen: now.Add(-time.Minute), Advice: "a DHCP server claims PXEClient"}},
 		Recent: []control.Outcome{
 			{Time: now.Add(-5 * time.Second), Client: "52:54:00:00:00:01", Stage: "discover", Iface: "eth0", Reason: "default_ignore", Arch: "x64-uefi", Relay: "203.0.113.1"},

@@ -28,6 +28,7 @@ func printStatus(out io.Writer, st *control.Status, recent int) error {
 	p.interfaces()
 	p.requests()
 	p.xdp()
+	p.notes()
 	p.diagnoses()
 	p.outcomes("CLIENTS WITHOUT ANSWER, newest first", recent, false)
 	p.outcomes("CLIENTS ANSWERED, newest first", recent, true)
@@ -142,6 +143,14 @@ func (p *statusText) xdp() {
 		}
 	}
 	p.some("XDP PROGRAM", rows)
+}
+
+func (p *statusText) notes() {
+	rows := [][]string{{"INTERFACE", "NOTE", "REQUESTS"}}
+	for _, n := range p.st.Notes {
+		rows = append(rows, []string{n.Iface, n.Note, fmt.Sprint(n.Count)})
+	}
+	p.some("NOTED OF REQUESTS", rows)
 }
 
 func (p *statusText) diagnoses() {

@@ -62,6 +62,7 @@ type TFTP struct {
 	MaxWindow    int       // blocks
 	MaxBlksize   int       // bytes; 0: what the path's MTU carries
 	MaxTransfers int       // at one time
+	GSO          bool      // let the kernel cut bursts into datagrams; the bytes are the same without
 	DataPorts    [2]uint16 // first and last port of data sockets; zero: the kernel's choice
 }
 
@@ -103,7 +104,7 @@ func Default() *Config {
 		Control:       "/run/xdpxe/control.sock",
 		VendorClasses: policy.DefaultVendorClasses(),
 		Spec:          policy.Spec{Default: policy.Ignore},
-		TFTP:          TFTP{Port: DefaultTFTPPort, MaxWindow: DefaultMaxWindow, MaxTransfers: DefaultMaxTransfers},
+		TFTP:          TFTP{Port: DefaultTFTPPort, MaxWindow: DefaultMaxWindow, MaxTransfers: DefaultMaxTransfers, GSO: true},
 		Metrics:       Metrics{Listen: "127.0.0.1:9469"},
 		Log:           Log{Level: "info", Format: "console"},
 	}

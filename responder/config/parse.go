@@ -122,6 +122,7 @@ func (r *reader) schema(c *Config) map[string]setter {
 			"max-window":    r.number(&c.TFTP.MaxWindow, 1, maxWindow),
 			"max-blksize":   r.blksize(&c.TFTP.MaxBlksize),
 			"max-transfers": r.number(&c.TFTP.MaxTransfers, 1, maxTransfers),
+			"gso":           r.boolean(&c.TFTP.GSO),
 			"data-ports":    r.portRange(&c.TFTP.DataPorts),
 		}),
 		"metrics": r.section(map[string]setter{"listen": r.listen(&c.Metrics.Listen)}),

@@ -15,6 +15,7 @@ type Status struct {
 	Interfaces []Interface `json:"interfaces"` // ordered by name
 
 	Requests     []Requests  `json:"requests"`
+	Notes        []Note      `json:"notes"`
 	Diagnoses    []Diagnosis `json:"diagnoses"`
 	Recent       []Outcome   `json:"recent"`        // last outcomes, newest first; bounded
 	OutcomesLost uint64      `json:"outcomes_lost"` // neither logged nor in Recent: too many at once
@@ -98,6 +99,14 @@ type Requests struct {
 	Stage  string `json:"stage"`  // discover, boot_server, other
 	Reason string `json:"reason"` // packet.Reason: "answered", or why there was no answer
 	Count  uint64 `json:"count"`
+}
+
+// Note is how many requests on an interface had something noted of them that
+// did not decide their fate: option 82 did not fit the reply, no END, ….
+type Note struct {
+	Iface string `json:"iface"`
+	Note  string `json:"note"` // dhcp.Note
+	Count uint64 `json:"count"`
 }
 
 // Diagnosis counts sightings of something that keeps machines from booting:

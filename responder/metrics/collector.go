@@ -31,6 +31,7 @@ var (
 
 	requests = desc("requests_total", "Requests by what became of them: answered, or the reason for silence.", "iface", "tier", "stage", "reason")
 	outcomes = desc("outcomes_lost_total", "Outcomes of requests that were neither logged nor remembered, because there were too many at once.")
+	notes    = desc("request_notes_total", "Requests with something noted of them that did not decide their fate, by note.", "iface", "note")
 	diagnose = desc("diagnoses_total", "Sightings of something that keeps machines from booting, by kind.", "kind")
 
 	datapath     = desc("datapath_info", "How requests reach the daemon on an interface; always 1.", "iface", "tier", "attach", "deliver", "zero_copy")
@@ -60,7 +61,7 @@ var (
 )
 
 var all = []*prometheus.Desc{
-	buildInfo, requests, outcomes, diagnose,
+	buildInfo, requests, outcomes, notes, diagnose,
 	datapath, serving, queues, beatAge, xdpPackets, received, sent, badFrames, stale, sendErrors, dropped, captureDrops,
 	reloads, reloadGood, loaded,
 	tftpRequests, tftpEnded, tftpActive, tftpBytes, tftpAgain, tftpDropped, tftpErrors,
@@ -87,6 +88,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	e.counter(outcomes, st.OutcomesLost)
 	e.counter(captureDrops, st.CaptureDrops)
+	for _, n := range st.Notes {
+		e.counter(notes, n.Count, n.Iface, n.Note)
+	}
 	byKind := make(map[string]uint64)
 	for _, d := range st.Diagnoses {
 		byKind[d.Kind] += d.Count

@@ -41,6 +41,7 @@ func full() *snapshot {
 			{Iface: "eth0", Tier: "native", Stage: "discover", Reason: "answered", Count: 2},
 			{Iface: "eth0", Tier: "socket", Stage: "boot_server", Reason: "rule_ignore", Count: 1},
 		},
+		Notes: []control.Note{{Iface: "eth0", Note: "relay_info_dropped", Count: 2}},
 		Diagnoses: []control.Diagnosis{
 			{Kind: "server_claims_pxe", Server: "192.0.2.1", Count: 3}, {Kind: "server_claims_pxe", Server: "192.0.2.2", Count: 4},
 		},
