@@ -14,11 +14,9 @@ import (
 	"github.com/xdpxe/xdpxe/bpf"
 )
 
-// How IFLA_XDP_ATTACHED names the hook (linux/if_link.h).
-const (
-	attachedDriver  = 1 // XDP_ATTACHED_DRV
-	attachedGeneric = 2 // XDP_ATTACHED_SKB
-)
+// attachedGeneric is how IFLA_XDP_ATTACHED names the generic hook
+// (linux/if_link.h: XDP_ATTACHED_SKB).
+const attachedGeneric = 2
 
 // attached is the XDP program found on an interface.
 type attached struct {
@@ -38,7 +36,17 @@ type attached struct {
 
 // inspect looks for an XDP program on an interface; nil if there is none. The
 // caller closes what it returns.
-func inspect(iface string, ifindex int) (*attached, error) {
+func inspect(iface string, ifindex int) (a *attached, err error) {
+	for range 3 {
+		if a, err = inspectOnce(iface, ifindex); !errors.Is(err, os.ErrNotExist) {
+			return a, err
+		}
+		// It went away between two questions: ask again.
+	}
+	return nil, err
+}
+
+func inspectOnce(iface string, ifindex int) (*attached, error) {
 	l, err := netlink.LinkByIndex(ifindex)
 	if err != nil {
 		return nil, fmt.Errorf("interface %s: %w: %w", iface, ErrGone, err)
@@ -53,10 +61,7 @@ func inspect(iface string, ifindex int) (*attached, error) {
 	}
 	if err := a.look(); err != nil {
 		a.close()
-		switch {
-		case errors.Is(err, os.ErrNotExist):
-			return inspect(iface, ifindex) // it went away just now
-		case errors.Is(err, unix.EPERM):
+		if errors.Is(err, unix.EPERM) {
 			return a, nil
 		}
 		return nil, fmt.Errorf("interface %s: XDP program id %d: %w", iface, a.id, err)

@@ -222,7 +222,7 @@ func TestRemovalNamesItsProgram(t *testing.T) {
 func TestRunningIsLeftAlone(t *testing.T) {
 	r := newRig(t, 1)
 	dir := t.TempDir()
-	p := startOther(t, Options{Iface: "near", Stale: 2 * time.Second, RunDir: dir})
+	p := startOther(t, Options{Iface: "near", Stale: 4 * time.Second, RunDir: dir})
 	if p.report.Err != "" {
 		t.Fatal(p.report.Err)
 	}
