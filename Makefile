@@ -7,7 +7,7 @@ SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test setup fmt lint generate generate-check fuzz bench-xdp boot-times install clean
+.PHONY: help build demo test setup fmt lint generate generate-check fuzz bench-xdp boot-times rates install clean
 
 help: ## explain this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -63,6 +63,12 @@ boot-times: ## time from power-on to the boot program, beside dnsmasq's (root; R
 	@go build -o bin/boottimes ./bench/lab/boottimes
 	$(HAND_OVER)
 	@$(SUDO) bin/boottimes -daemon ./xdpxe -rounds $(ROUNDS)
+
+rates: ## DISCOVERs answered a second by each datapath, and by dnsmasq (root; ROUNDS=3)
+	@.ci/setup demo
+	@CGO_ENABLED=0 go build -o xdpxe ./cmd/xdpxe
+	@go build -o bin/rates ./bench/lab/rates
+	@$(SUDO) bin/rates -daemon ./xdpxe -rounds $(ROUNDS)
 
 install: build ## copy the program to PREFIX/bin (/usr/local)
 	$(SUDO) install -D -m 755 xdpxe $(DESTDIR)$(PREFIX)/bin/xdpxe

@@ -42,7 +42,7 @@ const cable = "cable0"
 var (
 	serverAddr = netip.MustParsePrefix("192.0.2.10/24")
 	// steps are the offered rates, in DISCOVERs a second; 0 is as fast as the sender can.
-	steps = []int{10_000, 20_000, 30_000, 40_000, 60_000, 80_000, 100_000, 150_000, 200_000, 250_000, 300_000, 0}
+	steps = []int{2_000, 5_000, 10_000, 20_000, 30_000, 40_000, 60_000, 80_000, 100_000, 150_000, 200_000, 250_000, 300_000, 0}
 )
 
 // enough is the share of requests that must be answered for a rate to count (Kea's criterion: 2.5 % unanswered).
