@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -100,8 +101,10 @@ func (o *opened) listenUDP(name string, index int, log *zap.Logger) error {
 			o.add(c, tierSocket)
 		case o.path.Tier() != loader.Socket && errors.Is(err, syscall.EADDRINUSE):
 			log.Info("what XDP leaves to the stack goes to another process", zap.Error(portTaken(err, port)))
+		case errors.Is(err, syscall.EADDRINUSE):
+			return fmt.Errorf("interface %s: %w; stop it, or let `datapath: auto` take requests in front of it", name, portTaken(err, port))
 		default:
-			return portTaken(err, port)
+			return err
 		}
 	}
 	return nil
