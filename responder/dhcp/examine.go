@@ -57,7 +57,7 @@ func (w *Worker) examine(link *Link, in *packet.Packet, res *Result) packet.Reas
 	}
 	var peer netip.Addr
 	if res.Stage == StageDiscover {
-		peer = link.Addr
+		peer = link.local()
 		if res.Relay.IsValid() {
 			peer = res.Relay
 			if !link.relay(peer) {
@@ -163,6 +163,6 @@ func (w *Worker) locate(link *Link, in *packet.Packet, res *Result) {
 	case res.Stage == StageBootServer:
 		m.Subnet = in.Src.Addr()
 	default:
-		m.Subnet = link.Addr
+		m.Subnet = link.local()
 	}
 }

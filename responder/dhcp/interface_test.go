@@ -104,3 +104,20 @@ func TestSmallBuffer(t *testing.T) {
 		}
 	}
 }
+
+// With a boot server address on another network, the client is still where
+// the interface is: for `clients:` and for the rules.
+func TestAddressOfAnotherNetwork(t *testing.T) {
+	s := newServer(t)
+	s.link.Addr = netip.MustParseAddr("203.0.113.2")
+	s.rack.allowed = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	r := s.send(disc(x64)).answered()
+	if !bytes.Equal(r.option(54), s.link.Addr.AsSlice()) {
+		t.Errorf("54 is %x, want %v", r.option(54), s.link.Addr)
+	}
+	if s.rack.asked.Subnet != S {
+		t.Errorf("the policy was asked about %v, want an address of the interface, %v", s.rack.asked.Subnet, S)
+	}
+	s.rack.allowed = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+	s.send(disc(x64)).none(packet.ClientNotAllowed)
+}

@@ -34,6 +34,20 @@ type Link struct {
 	Prefixes []netip.Prefix
 }
 
+// local returns an address on the network itself: Addr, unless the boot
+// server's address is one of another network.
+func (l *Link) local() netip.Addr {
+	for _, p := range l.Prefixes {
+		if p.Contains(l.Addr) {
+			return l.Addr
+		}
+	}
+	if len(l.Prefixes) > 0 {
+		return l.Prefixes[0].Addr()
+	}
+	return l.Addr
+}
+
 // Options are the optional parts of a Responder.
 type Options struct {
 	// Previous is the Responder that this one takes over from: what relays
