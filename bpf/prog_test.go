@@ -51,11 +51,21 @@ func (k *kernel) prepare(t testing.TB, r *row, xsk int) {
 			}
 		})
 	}
-	for r.fillRing {
-		if k.run(t, discover().bytes(), nil) == RingFull {
-			break
+	if r.fillRing {
+		k.fill(t)
+	}
+}
+
+// fill puts requests into the ring buffer until it takes no more.
+func (k *kernel) fill(t testing.TB) {
+	t.Helper()
+	in := discover().bytes()
+	for n := 0; n < int(k.Maps[RequestsMap].MaxEntries()); n += len(in) {
+		if k.run(t, in, nil) == RingFull {
+			return
 		}
 	}
+	t.Fatal("the ring buffer takes more than its size")
 }
 
 func TestProgram(t *testing.T) {

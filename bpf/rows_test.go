@@ -148,6 +148,7 @@ var rows = []row{
 	{name: "pads to the end of file, class at the start of sname", frame: func(f *frame) { withOptions(opt(52, "\x03"))(f); f.Sname = pxe }, want: Teed},
 	{name: "eight pads before an option", frame: withOptions(pads(8), pxe, pads(8), end), want: Teed},
 	{name: "seven pads before an option", frame: withOptions(pads(7), pxe, pads(7), end), want: Teed},
+	{name: "an empty class among pads", frame: withOptions(pads(1), opt(60, ""), pads(6), pxe), want: OtherClass},
 	{name: "garbage behind the end", frame: withOptions(pxe, end, []byte{12, 99}), want: Teed},
 	{name: "64 options", frame: withOptions(many(MaxOptions-1), pxe, end), want: Teed},
 	{name: "64 options, pads between", frame: withOptions(many(MaxOptions-1), pads(100), pxe), want: Teed},
