@@ -17,8 +17,9 @@ import (
 // wake-up of the transmit side, small enough to stay in the cache.
 const batch = 64
 
-// turn bounds a worker's wait for packets, so that Alive can tell an idle worker from a stuck one.
-const turn = 250 * time.Millisecond
+// Turn is how long a worker waits for packets at most, so that Alive can tell
+// an idle worker from a stuck one: ask it for several of them.
+const Turn = 250 * time.Millisecond
 
 // worker is one Conn's loop. Counters apart, everything here has one owner.
 type worker struct {
@@ -62,7 +63,7 @@ func (s *Server) Serve(ctx context.Context, c conn.Conn, iface, tier string) err
 
 // turn receives one batch and answers it.
 func (w *worker) turn() error {
-	n, err := w.conn.Recv(w.in[:], turn)
+	n, err := w.conn.Recv(w.in[:], Turn)
 	if err != nil {
 		return err
 	}

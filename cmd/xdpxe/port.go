@@ -188,7 +188,7 @@ func (p *port) supervise(ctx context.Context, o *opened) error {
 		case now := <-beat.C:
 			// Without a beat XDP passes everything: a queue that nobody
 			// reads must not be fed.
-			if p.server.Alive(p.opts.Iface, now, p.opts.Stale) {
+			if p.alive(now) {
 				o.beat()
 			}
 		case <-holders.C:
@@ -250,6 +250,11 @@ func vlansChanged(was, is []netdev.VLAN) string {
 
 // sameOptions reports whether the port was opened with these options.
 func (p *port) sameOptions(o portOptions) bool { return reflect.DeepEqual(p.opts, o) }
+
+// alive reports whether the workers turn.
+func (p *port) alive(now time.Time) bool {
+	return p.server.Alive(p.opts.Iface, now, max(p.opts.Stale, 4*responder.Turn))
+}
 
 // serving reports whether requests are answered.
 func (p *port) serving() bool {

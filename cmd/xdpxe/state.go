@@ -100,7 +100,7 @@ func (p *port) status(now time.Time) control.Interface {
 			st.Attach, st.Deliver = string(i.Mode), string(i.Deliver)
 		}
 		st.Networks = networksOf(o.facts)
-		st.Alive = p.server.Alive(p.opts.Iface, now, p.opts.Stale)
+		st.Alive = p.alive(now)
 		if at := o.lastBeat.Load(); at != 0 && st.Attach != "" {
 			st.BeatAge = now.Sub(time.Unix(0, at)).Seconds()
 		}
