@@ -22,14 +22,13 @@ const cable = "cable0"
 
 // cabled is a client and a boot server with a cable between them that a test may cut.
 type cabled struct {
-	t       *testing.T
-	client  *lab.Namespace
-	server  *lab.Node
-	port    *wire.Port
-	root    string
-	daemon  *lab.Daemon
-	asked   byte
-	address netip.Addr
+	t      *testing.T
+	client *lab.Namespace
+	server *lab.Node
+	port   *wire.Port
+	root   string
+	daemon *lab.Daemon
+	asked  byte
 }
 
 var cableNet = netip.MustParsePrefix("198.51.100.1/24")
