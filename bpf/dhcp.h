@@ -100,8 +100,7 @@ static long walk_step(__u32 index, struct scratch **ctx)
 	if (w->options == MAX_OPTIONS)
 		return bad(w, REASON_TOO_MANY_OPTIONS);
 	w->options++;
-	if (pos + 2 > w->end)
-		return bad(w, REASON_MALFORMED);
+	/* Where the length stands behind the end, so does what follows it. */
 	len = byte_at(s, pos + 1);
 	pos += 2;
 	if (pos + len > w->end)
