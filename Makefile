@@ -27,7 +27,7 @@ demo: ## a rack in network namespaces boots real firmware through xdpxe, then go
 	$(HAND_OVER)
 	@$(SUDO) bin/demo -daemon ./xdpxe
 
-test: ## everything that CI runs (installs what is missing; about 20 minutes)
+test: ## everything that CI runs (installs what is missing; about 10 minutes)
 	@.ci/setup test
 	@.ci/test
 

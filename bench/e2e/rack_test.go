@@ -55,6 +55,7 @@ func TestMain(m *testing.M) {
 	if buildDir, err = os.MkdirTemp("", "xdpxe-e2e-"); err != nil {
 		panic(err)
 	}
+	labtest.RemoveOnSignal(func() { os.RemoveAll(buildDir) })
 	code := m.Run()
 	os.RemoveAll(buildDir)
 	os.Exit(code)

@@ -110,6 +110,27 @@ func TestLeftoversOfKilledOwner(t *testing.T) {
 	checkGone(t, name)
 }
 
+func TestRemoveOwn(t *testing.T) {
+	need(t)
+	l, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, err := l.Namespace("own")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := ns.Start(Command{Args: []string{"sleep", "1000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := RemoveOwn(); err != nil {
+		t.Error(err)
+	}
+	<-p.Exited()
+	checkGone(t, filepath.Base(l.Dir()))
+}
+
 func checkGone(t *testing.T, lab string) {
 	t.Helper()
 	if left, _ := filepath.Glob(filepath.Join(netnsDir, namePrefix+lab+"*")); len(left) > 0 {

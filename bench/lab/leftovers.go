@@ -58,6 +58,18 @@ func startTime(pid int) (uint64, error) {
 // RemoveLeftovers removes the processes, namespaces, mounts and files of labs
 // whose owner is gone, and returns the names of those labs.
 func RemoveLeftovers() ([]string, error) {
+	return removeLabs(func(lab string) bool { return !ownerAlive(lab) })
+}
+
+// RemoveOwn does the same with the labs of this process, for a program that is
+// about to end on a signal and cannot close them in order.
+func RemoveOwn() error {
+	own := strconv.Itoa(os.Getpid()) + "-"
+	_, err := removeLabs(func(lab string) bool { return strings.HasPrefix(lab, own) })
+	return err
+}
+
+func removeLabs(which func(lab string) bool) ([]string, error) {
 	if err := os.MkdirAll(stateDir, 0o755); err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
@@ -74,7 +86,7 @@ func RemoveLeftovers() ([]string, error) {
 	var removed []string
 	var errs []error
 	for _, e := range entries {
-		if !e.IsDir() || ownerAlive(e.Name()) {
+		if !e.IsDir() || !which(e.Name()) {
 			continue
 		}
 		removed = append(removed, e.Name())

@@ -4,6 +4,10 @@ package labtest
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +24,21 @@ func Need(t *testing.T, firmware bool) {
 	if err := lab.Missing(firmware); err != nil {
 		t.Skipf("lab: %v", err)
 	}
+}
+
+// RemoveOnSignal is for a TestMain: what the tests laid goes with them on
+// Ctrl-C too, and what cleanup removes.
+func RemoveOnSignal(cleanup func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		if err := lab.RemoveOwn(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		cleanup()
+		os.Exit(130) // as shells say of SIGINT
+	}()
 }
 
 // New makes a lab that goes with the test.
