@@ -26,7 +26,7 @@ import (
 func main() {
 	daemon := flag.String("daemon", "./xdpxe", "the xdpxe program")
 	rounds := flag.Int("rounds", 3, "measurements of each kind")
-	length := flag.Duration("for", 2*time.Second, "length of one measurement")
+	length := flag.Duration("for", time.Second, "length of one measurement")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
