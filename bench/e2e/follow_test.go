@@ -162,6 +162,53 @@ func TestFollowsTheInterface(t *testing.T) {
 	}
 }
 
+// A bridge port is served with the bridge's address, and what is behind the
+// bridge sees the requests too.
+func TestBridgePort(t *testing.T) {
+	labtest.Need(t, false)
+	ctx := labtest.Context(t, 30*time.Second)
+	r, root := labtest.Rack(ctx, t, lab.Flat)
+	server, err := r.AddBootServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, err := r.Namespace("machine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cabled{t: t, client: ns, server: server, root: root}
+	c.plug(1)
+	const bridge = "br7"
+	c.must(server.Bridge(bridge))
+	c.must(server.IP("addr", "flush", "dev", cable))
+	c.must(server.IP("link", "set", cable, "master", bridge))
+	c.must(server.IP("addr", "add", cableNet.String(), "dev", bridge))
+	behind, err := wire.Open(server.Namespace, bridge)
+	c.must(err)
+	defer behind.Close()
+	c.daemon = start(ctx, t, server, lab.DaemonConfig{Interface: cable, Root: root})
+	checkTier(ctx, t, c.daemon, "ringbuf", "tee")
+	c.answered(ctx, "on the bridge port", cableNet.Addr())
+	for {
+		got, err := behind.Recv(ctx)
+		c.must(err)
+		if got.Dst.Port() == 67 {
+			break
+		}
+	}
+
+	mac, err := server.MAC(bridge)
+	c.must(err)
+	own := netip.AddrPortFrom(cableNet.Addr().Next(), 4011)
+	m, err := (&client.Client{Style: client.EDK2, Arch: archX64}).BootRequest(c.port.MAC, own.Addr())
+	c.must(err)
+	c.must(c.port.Send(wire.Datagram{SrcMAC: c.port.MAC, DstMAC: mac, Src: own, Dst: netip.AddrPortFrom(cableNet.Addr(), 4011), Payload: m.ToBytes()}))
+	got := awaitReply(ctx, t, c.port, m)
+	if got.Src != netip.AddrPortFrom(cableNet.Addr(), 4011) || got.Dst != own {
+		t.Errorf("ACK from %v to %v", got.Src, got.Dst)
+	}
+}
+
 // Another number of receive queues gets as many sockets.
 func TestFollowsTheQueues(t *testing.T) {
 	labtest.Need(t, false)
