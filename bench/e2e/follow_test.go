@@ -203,7 +203,7 @@ func TestBridgePort(t *testing.T) {
 	m, err := (&client.Client{Style: client.EDK2, Arch: archX64}).BootRequest(c.port.MAC, own.Addr())
 	c.must(err)
 	c.must(c.port.Send(wire.Datagram{SrcMAC: c.port.MAC, DstMAC: mac, Src: own, Dst: netip.AddrPortFrom(cableNet.Addr(), 4011), Payload: m.ToBytes()}))
-	got := awaitReply(ctx, t, c.port, m)
+	got := awaitReply(ctx, t, c.port, m, map[dhcpv4.TransactionID]bool{})
 	if got.Src != netip.AddrPortFrom(cableNet.Addr(), 4011) || got.Dst != own {
 		t.Errorf("ACK from %v to %v", got.Src, got.Dst)
 	}
