@@ -162,6 +162,29 @@ func TestFollowsTheInterface(t *testing.T) {
 	}
 }
 
+// `interfaces: auto` serves what there is, and what comes.
+func TestFollowsAuto(t *testing.T) {
+	labtest.Need(t, false)
+	ctx := labtest.Context(t, 30*time.Second)
+	r, daemons := rack(ctx, t, lab.Flat, lab.DaemonConfig{})
+	ns, err := r.Namespace("machine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cabled{t: t, client: ns, server: daemons[0].Node, daemon: daemons[0]}
+	text, err := os.ReadFile(c.daemon.Config)
+	c.must(err)
+	auto := strings.Replace(string(text), "interfaces: [eth0]", "interfaces: auto", 1)
+	c.must(os.WriteFile(c.daemon.Config, []byte(auto), 0o644))
+	c.plug(1)
+	c.answered(ctx, "on an interface that came", cableNet.Addr())
+	simulate(ctx, t, r, "before", client.EDK2)
+	c.must(c.server.IP("link", "del", cable))
+	c.plug(1)
+	c.answered(ctx, "after it was made again", cableNet.Addr())
+	simulate(ctx, t, r, "after", client.EDK2)
+}
+
 // A bridge port is served with the bridge's address, and what is behind the
 // bridge sees the requests too.
 func TestBridgePort(t *testing.T) {
