@@ -59,7 +59,7 @@ func newDaemon(cfg *config.Config, load func() (*config.Config, error), log *zap
 	if root != nil {
 		if d.tftp, err = tftp.Listen(tftpConfig(cfg, log), root); err != nil {
 			root.Close()
-			return nil, portTaken(err, cfg.TFTP.Port)
+			return nil, portError(err, cfg.TFTP.Port)
 		}
 	}
 	d.adopt(cfg, root)

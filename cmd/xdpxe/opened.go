@@ -100,23 +100,26 @@ func (o *opened) listenUDP(name string, index int, log *zap.Logger) error {
 		case err == nil:
 			o.add(c, tierSocket)
 		case o.path.Tier() != loader.Socket && errors.Is(err, syscall.EADDRINUSE):
-			log.Info("what XDP leaves to the stack goes to another process", zap.Error(portTaken(err, port)))
+			log.Info("what XDP leaves to the stack goes to another process", zap.Error(portError(err, port)))
 		case errors.Is(err, syscall.EADDRINUSE):
-			return fmt.Errorf("interface %s: %w; stop it, or let `datapath: auto` take requests in front of it", name, portTaken(err, port))
+			return fmt.Errorf("interface %s: %w; stop it, or let `datapath: auto` take requests in front of it", name, portError(err, port))
 		default:
-			return err
+			return portError(err, port)
 		}
 	}
 	return nil
 }
 
-// portTaken names who holds a UDP port that we cannot have.
-func portTaken(err error, port int) error {
-	if !errors.Is(err, syscall.EADDRINUSE) {
-		return err
+// portError says who or what keeps us from a UDP port.
+func portError(err error, port int) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		holders, _ := netdev.UDPHolders(uint16(port)) // without names it is still taken
+		return &loader.PortTakenError{Port: uint16(port), Holders: holders, Err: err}
+	case errors.Is(err, syscall.EACCES) && port < 1024:
+		return machineError(err, "ports below 1024 take CAP_NET_BIND_SERVICE: run as root, or as cmd/xdpxe/xdpxe.service does")
 	}
-	holders, _ := netdev.UDPHolders(uint16(port)) // without names it is still taken
-	return &loader.PortTakenError{Port: uint16(port), Holders: holders, Err: err}
+	return err
 }
 
 // watchReplies diagnoses what other DHCP servers answer here. Without the
