@@ -73,8 +73,12 @@ func measure(ctx context.Context, daemon string, rounds int) error {
 	topologies := []lab.Topology{lab.Flat, lab.Relayed}
 	took := map[string][]times{}
 	for round := range rounds {
+		order := slices.Clone(servers)
+		if round%2 == 1 {
+			slices.Reverse(order) // who comes first after a pause was seen to be slower
+		}
 		for _, topology := range topologies {
-			for _, s := range servers {
+			for _, s := range order {
 				t, err := boot(ctx, topology, s)
 				if err != nil {
 					return fmt.Errorf("%s, %v: %w", s.name, topology, err)
