@@ -302,6 +302,16 @@ func TestReload(t *testing.T) {
 	c.must(err)
 	c.ask(ctx, "after a missing file", func(a *dhcpv4.DHCPv4) bool { return a.BootFileName == "other.efi" })
 
+	// Without a root the file server, which cannot go, keeps the one it has.
+	rootless := strings.Replace(strings.Replace(string(good), "root: "+c.root+"\n", "", 1), lab.ServeEveryone,
+		"policy: {default: web}\nprofiles: {web: {files: {ipxe: \"http://198.51.100.1/boot.ipxe\"}}}\n", 1)
+	c.must(os.WriteFile(c.daemon.Config, []byte(rootless), 0o644))
+	_, err = c.daemon.Log.WaitAfter(ctx, `takes effect at the next start only  {"key": "root"}`, "configuration reloaded")
+	c.must(err)
+	c.must(c.server.IP("link", "set", "lo", "up"))
+	c.must(c.server.Run("curl", "--silent", "--show-error", "--max-time", "10", "--output", "/dev/null",
+		"tftp://"+cableNet.Addr().String()+"/"+lab.UEFIProgram))
+
 	c.must(os.WriteFile(c.daemon.Config, good, 0o644))
 	c.must(c.daemon.Signal(syscall.SIGHUP))
 	c.ask(ctx, "after the repair", func(a *dhcpv4.DHCPv4) bool { return a.BootFileName == lab.UEFIProgram })

@@ -51,6 +51,15 @@ func (d *daemon) tryReload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// A file server neither comes nor goes while the daemon runs (needRestart
+	// says so): without a new root it keeps the one that it has.
+	switch {
+	case d.tftp == nil && root != nil:
+		root.Close()
+		root = nil
+	case root == nil:
+		root = d.root
+	}
 	d.mu.Lock()
 	for _, key := range needRestart(d.config, cfg) {
 		d.log.Warn("takes effect at the next start only", zap.String("key", key))
