@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/xdpxe/xdpxe/bpf"
 	"github.com/xdpxe/xdpxe/loader/netdev"
 )
@@ -59,28 +57,10 @@ func (e *PortTakenError) Error() string {
 // Unwrap returns the kernel's error.
 func (e *PortTakenError) Unwrap() error { return e.Err }
 
-// CheckPort reports whether a UDP socket of our own can have port on the
-// interface; a *PortTakenError names the process that has it. It asks without
-// SO_REUSEADDR: two servers that share a port that way both get broadcasts,
-// but only one gets what is sent to its address.
-func CheckPort(iface string, port uint16) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("socket to try UDP port %d: %w", port, err)
-	}
-	defer unix.Close(fd)
-	if err := unix.BindToDevice(fd, iface); err != nil {
-		return fmt.Errorf("interface %s: socket to try UDP port %d: %w", iface, port, err)
-	}
-	err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(port)})
-	switch err {
-	case nil:
-		return nil
-	case unix.EADDRINUSE:
-		holders, _ := netdev.UDPHolders(port) // without names it is still taken
-		return &PortTakenError{Port: port, Holders: holders, Err: err}
-	}
-	return fmt.Errorf("interface %s: UDP port %d: %w", iface, port, err)
+// PortTaken names who holds the UDP port that err says is in use.
+func PortTaken(port uint16, err error) *PortTakenError {
+	holders, _ := netdev.UDPHolders(port) // without names it is still taken
+	return &PortTakenError{Port: port, Holders: holders, Err: err}
 }
 
 // settings returns what the program is told for a tier.

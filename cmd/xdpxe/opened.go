@@ -114,8 +114,7 @@ func (o *opened) listenUDP(name string, index int, log *zap.Logger) error {
 func portError(err error, port int) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		holders, _ := netdev.UDPHolders(uint16(port)) // without names it is still taken
-		return &loader.PortTakenError{Port: uint16(port), Holders: holders, Err: err}
+		return loader.PortTaken(uint16(port), err)
 	case errors.Is(err, syscall.EACCES) && port < 1024:
 		return machineError(err, "ports below 1024 take CAP_NET_BIND_SERVICE: run as root, or as cmd/xdpxe/xdpxe.service does")
 	}
