@@ -14,10 +14,11 @@ help: ## explain this
 	 sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1   \2/p' $(MAKEFILE_LIST)
 
 # What root builds in somebody's checkout is that somebody's.
-HAND_OVER = @[ "$$(id -u)" != 0 ] || chown -R --reference=Makefile $$(ls -d xdpxe bin 2>/dev/null)
+HAND_OVER = @[ "$$(id -u)" != 0 ] || chown -R --reference=Makefile $$(ls -d xdpxe xdpxe-bench bin 2>/dev/null)
 
-build: ## build the daemon and its tools: ./xdpxe
+build: ## build the daemon and its tools, and the load generator: ./xdpxe, ./xdpxe-bench
 	CGO_ENABLED=0 go build -o xdpxe ./cmd/xdpxe
+	CGO_ENABLED=0 go build -o xdpxe-bench ./cmd/xdpxe-bench
 	$(HAND_OVER)
 
 demo: ## a rack in network namespaces boots real firmware through xdpxe, then goes away (installs what is missing)
@@ -74,4 +75,4 @@ install: build ## copy the program to PREFIX/bin (/usr/local)
 	$(SUDO) install -D -m 755 xdpxe $(DESTDIR)$(PREFIX)/bin/xdpxe
 
 clean: ## remove what make built
-	rm -rf xdpxe bin
+	rm -rf xdpxe xdpxe-bench bin

@@ -16,6 +16,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
+	"github.com/xdpxe/xdpxe/cmd/internal/fault"
 	"github.com/xdpxe/xdpxe/responder/packet"
 )
 
@@ -298,7 +299,7 @@ func TestMachineMistakes(t *testing.T) {
 	} {
 		m := ok
 		change(&m)
-		if _, err := m.client(); err == nil || exitCode(err) != exitUser || !strings.HasPrefix(err.Error(), "--"+flag+": ") {
+		if _, err := m.client(); err == nil || fault.Code(err) != fault.UserCode || !strings.HasPrefix(err.Error(), "--"+flag+": ") {
 			t.Errorf("%s: %v", flag, err)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/xdpxe/xdpxe/cmd/internal/fault"
 )
 
 func main() {
@@ -31,5 +33,5 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	printError(stderr, err)
-	return exitCode(err)
+	return fault.Code(err)
 }

@@ -7,13 +7,14 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/xdpxe/xdpxe/cmd/internal/fault"
 	"github.com/xdpxe/xdpxe/loader"
 )
 
 func TestPortError(t *testing.T) {
 	denied := fmt.Errorf("listen: %w", syscall.EACCES)
-	var f *failure
-	if err := portError(denied, 69); !errors.As(err, &f) || f.code != exitMachine || !strings.Contains(f.hint, "CAP_NET_BIND_SERVICE") {
+	var f *fault.Error
+	if err := portError(denied, 69); !errors.As(err, &f) || f.Code != fault.MachineCode || !strings.Contains(f.Hint, "CAP_NET_BIND_SERVICE") {
 		t.Errorf("port 69 denied: %v", err)
 	}
 	if err := portError(denied, 4011); err != denied {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/xdpxe/xdpxe/cmd/internal/fault"
 )
 
 const rootLong = `xdpxe tells PXE clients what to boot and sends it to them. It is never a DHCP
@@ -15,28 +17,7 @@ server: addresses stay with the one that the site has.
 
 // newRootCommand assembles the program.
 func newRootCommand() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "xdpxe",
-		Short: "PXE boot server on XDP",
-		Long:  rootLong,
-		// Errors are printed once, by main, in our own words.
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return userError(err, "see "+cmd.CommandPath()+" --help")
-	})
-	root.AddCommand(newServeCommand(), newCheckCommand(), newExplainCommand(),
+	return fault.Root(&cobra.Command{Use: "xdpxe", Short: "PXE boot server on XDP", Long: rootLong}, classify,
+		newServeCommand(), newCheckCommand(), newExplainCommand(),
 		newStatusCommand(), newCaptureCommand(), newDetachCommand(), newVersionCommand())
-	// What a command returns without saying whose fault it is, is the
-	// machine's; what cobra itself finds wrong before that is the user's.
-	for _, cmd := range root.Commands() {
-		cmd.Args = cobra.NoArgs
-		cmd.DisableFlagsInUseLine = true
-		inner := cmd.RunE
-		cmd.RunE = func(cmd *cobra.Command, args []string) error { return classify(inner(cmd, args)) }
-	}
-	return root
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/xdpxe/xdpxe/cmd/internal/build"
 	"github.com/xdpxe/xdpxe/responder/config"
 )
 
@@ -72,7 +73,7 @@ func serve(ctx context.Context, src *source, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log.Info("xdpxe starts", zap.String("version", version()), zap.String("config", cfg.File), zap.String("root", cfg.Root))
+	log.Info("xdpxe starts", zap.String("version", build.Version()), zap.String("config", cfg.File), zap.String("root", cfg.Root))
 	if err := d.run(ctx, hup, edited); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xdpxe/xdpxe/cmd/internal/build"
 	"github.com/xdpxe/xdpxe/loader"
 	"github.com/xdpxe/xdpxe/loader/netdev"
 	"github.com/xdpxe/xdpxe/responder"
@@ -29,7 +30,7 @@ func (d *daemon) Status() control.Status {
 	d.mu.Unlock()
 
 	st := control.Status{
-		Version: version(), PID: os.Getpid(), Time: now, Started: d.started,
+		Version: build.Version(), PID: os.Getpid(), Time: now, Started: d.started,
 		Config: control.Config{
 			File: cfg.File, Root: cfg.Root, Loaded: reloads.loaded, ReloadsOK: reloads.ok, ReloadsFailed: reloads.failed,
 			LastError: reloads.lastError, LastErrorAt: reloads.lastErrorAt,

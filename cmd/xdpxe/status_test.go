@@ -17,6 +17,7 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 	"go.uber.org/zap"
 
+	"github.com/xdpxe/xdpxe/cmd/internal/fault"
 	"github.com/xdpxe/xdpxe/responder/control"
 )
 
@@ -272,7 +273,7 @@ func TestStatusNeedsPermission(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	cmd.Dir = "/"
 	out, err := cmd.CombinedOutput()
-	if err == nil || cmd.ProcessState.ExitCode() != exitMachine || !strings.Contains(string(out), "try sudo") {
+	if err == nil || cmd.ProcessState.ExitCode() != fault.MachineCode || !strings.Contains(string(out), "try sudo") {
 		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/xdpxe/xdpxe/cmd/internal/fault"
 	"github.com/xdpxe/xdpxe/responder/config"
 	"github.com/xdpxe/xdpxe/responder/packet"
 )
@@ -51,8 +52,8 @@ func TestClassify(t *testing.T) {
 		err := classify(c.err)
 		var b strings.Builder
 		printError(&b, err)
-		if exitCode(err) != c.code || b.String() != c.text {
-			t.Errorf("%v: exit %d and %q, want %d and %q", c.err, exitCode(err), b.String(), c.code, c.text)
+		if fault.Code(err) != c.code || b.String() != c.text {
+			t.Errorf("%v: exit %d and %q, want %d and %q", c.err, fault.Code(err), b.String(), c.code, c.text)
 		}
 	}
 }
@@ -79,7 +80,7 @@ func TestLogger(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	for _, bad := range []config.Log{{Level: "loud", Format: "json"}, {Level: "info", Format: "xml"}} {
-		if _, _, err := newLogger(bad, &b); exitCode(err) != exitUser {
+		if _, _, err := newLogger(bad, &b); fault.Code(err) != fault.UserCode {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xdpxe/xdpxe/bench/result"
+	"github.com/xdpxe/xdpxe/cmd/internal/build"
+	"github.com/xdpxe/xdpxe/cmd/internal/fault"
+)
+
+// output is what all measuring commands have in common: how a run is shown and
+// what it is held against.
+type output struct {
+	asJSON     bool
+	html       string
+	require    []string
+	quiet      bool
+	ownNetwork bool // --i-own-this-network
+
+	bounds  []result.Bound
+	started time.Time
+}
+
+func (o *output) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&o.asJSON, "json", false, "print the result as JSON instead of a table")
+	f.StringVar(&o.html, "html", "", "write a report with plots to `FILE`")
+	f.StringArrayVar(&o.require, "require", nil, "exit 1 unless the `BOUND` holds: \"answered >= 97.5%\", \"xdpxe/atftpd: goodput >= 8\" (may be repeated)")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress on standard error")
+	f.BoolVar(&o.ownNetwork, "i-own-this-network", false, "aim also at what is not on this machine")
+}
+
+// begin reads the bounds, so that a mistake in one is found before the load.
+func (o *output) begin() error {
+	for _, text := range o.require {
+		b, err := result.ParseBound(text)
+		if err != nil {
+			return fault.User(err, "")
+		}
+		o.bounds = append(o.bounds, b)
+	}
+	o.started = time.Now()
+	return nil
+}
+
+// progress prints a line about how far the run is.
+func (o *output) progress(cmd *cobra.Command, format string, args ...any) {
+	if !o.quiet {
+		fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+	}
+}
+
+// finish completes a run with what all have in common, shows it, and holds it
+// against the bounds.
+func (o *output) finish(cmd *cobra.Command, run *result.Run) error {
+	run.Schema, run.Tool, run.Version = result.Schema, cmd.CommandPath(), build.Version()
+	run.Command, run.Started, run.Seconds = os.Args, o.started.UTC(), time.Since(o.started).Seconds()
+	programs := run.Machine.Programs
+	run.Machine = result.ThisMachine()
+	run.Machine.Programs = programs
+	if err := o.show(cmd, run); err != nil {
+		return err
+	}
+	var missed []error
+	for _, b := range o.bounds {
+		if err := b.Check(run); err != nil {
+			missed = append(missed, err)
+		}
+	}
+	if len(missed) > 0 {
+		return fault.User(errors.Join(missed...), "")
+	}
+	return nil
+}
+
+func (o *output) show(cmd *cobra.Command, run *result.Run) error {
+	if !o.asJSON {
+		return run.WriteTable(cmd.OutOrStdout())
+	}
+	e := json.NewEncoder(cmd.OutOrStdout())
+	e.SetIndent("", "  ")
+	return e.Encode(run)
+}
