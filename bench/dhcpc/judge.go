@@ -136,10 +136,8 @@ func (j *Judge) boot(e *Expect) Reason {
 	if file && !http && v.NextServer().IsUnspecified() {
 		return NoNextServer
 	}
-	// RFC 4578 §2.3 wants it back, but some servers send none and no client
-	// looks: only one that is another machine's is wrong.
-	if uuid := v.Option(optUUID); uuid != nil && e.Spec.UUID {
-		own := e.Vars.ID.UUID()
+	if e.Spec.UUID { // RFC 4578 §2.3
+		own, uuid := e.Vars.ID.UUID(), v.Option(optUUID)
 		if len(uuid) != 17 || [16]byte(uuid[1:]) != own {
 			return NoUUID
 		}
