@@ -233,31 +233,6 @@ func TestExplainTruncatedCapture(t *testing.T) {
 	}
 }
 
-// `tcpdump -i any` and tunnels have no Ethernet header of their own.
-func TestOtherLinks(t *testing.T) {
-	frame := labFrames(t)[1]
-	ip := frame[14:]
-	sll := append([]byte{0, 0, 0, 1, 0, 6, 0x52, 0x54, 0, 0x12, 0x34, 0x56, 0, 0, 8, 0}, ip...)
-	sll2 := append([]byte{8, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 6, 0x52, 0x54, 0, 0x12, 0x34, 0x56, 0, 0}, ip...)
-	for link, data := range map[layers.LinkType][]byte{
-		layers.LinkTypeLinuxSLL: sll, layers.LinkTypeLinuxSLL2: sll2, layers.LinkTypeRaw: ip, layers.LinkTypeEthernet: frame,
-	} {
-		var p packet.Packet
-		if got := packet.Parse(toEthernet(link, data), &p); got != packet.Answered || p.Dst.Port() != 67 {
-			t.Errorf("%v: %v, %v", link, got, p.Dst)
-		}
-		if link != layers.LinkTypeRaw && p.SrcMAC != [6]byte{0x52, 0x54, 0, 0x12, 0x34, 0x56} {
-			t.Errorf("%v: source %x", link, p.SrcMAC)
-		}
-		for n := range len(data) {
-			toEthernet(link, data[:n]) // whatever is missing
-		}
-	}
-	if toEthernet(layers.LinkTypePPP, frame) != nil {
-		t.Error("PPP is taken for Ethernet")
-	}
-}
-
 func TestExplainMachine(t *testing.T) {
 	path := site(t, labYAML, labFiles...)
 	for _, c := range []struct {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/xdpxe/xdpxe/cmd/internal/fault"
 	"github.com/xdpxe/xdpxe/responder/control"
+	"github.com/xdpxe/xdpxe/responder/pcapfile"
 )
 
 // pretender stands in for the daemon on a control socket.
@@ -154,13 +155,13 @@ func TestCaptureToFile(t *testing.T) {
 	if r.code != 0 || r.stdout != "" || r.stderr != "2 frames captured, 0 dropped\n" {
 		t.Fatalf("%+v", r)
 	}
-	got, err := readCapture(path, nil)
+	got, err := pcapfile.Read(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, c := range got {
-		if string(c.data) != string(frames[i]) || !c.Timestamp.Equal(start.Add(time.Duration(i))) {
-			t.Errorf("frame %d: %v %x", i, c.Timestamp, c.data)
+		if string(c.Data) != string(frames[i]) || !c.Timestamp.Equal(start.Add(time.Duration(i))) {
+			t.Errorf("frame %d: %v %x", i, c.Timestamp, c.Data)
 		}
 	}
 	if len(got) != 2 {
