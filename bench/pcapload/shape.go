@@ -115,7 +115,7 @@ func text(v any) string {
 	if len(s) > longestText {
 		s = s[:longestText] + "…"
 	}
-	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' && r != '…' }) {
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' && r != '…' }) {
 		return fmt.Sprintf("%q", s)
 	}
 	return s
