@@ -157,7 +157,9 @@ func (f *pcapFlags) replay(cmd *cobra.Command, s *pcapload.Session, way *pcaploa
 	defer p.Close()
 	f.progress(cmd, "%d requests in about %v", s.Total(), s.Length().Round(time.Millisecond))
 	err = s.Run(ctx, p, func(elapsed time.Duration, sent int) {
-		f.progress(cmd, "%4.0f s: %d of %d requests", elapsed.Seconds(), sent, s.Total())
+		if sent < s.Total() {
+			f.progress(cmd, "%4.0f s: %d of %d requests", elapsed.Seconds(), sent, s.Total())
+		}
 	})
 	if err != nil && ctx.Err() == nil {
 		return row, nil, err
