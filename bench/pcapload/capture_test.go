@@ -126,8 +126,8 @@ func plan(t testing.TB, c *capture, to Target) *Plan {
 
 func session(t testing.TB, p *Plan, pace Pace) *Session {
 	t.Helper()
-	if pace.Wait == 0 {
-		pace.Wait = time.Second
+	if pace.Late == 0 {
+		pace.Late = time.Second
 	}
 	s, err := NewSession(p, pace)
 	if err != nil {

@@ -13,7 +13,7 @@ const maxNotes = 20
 
 // Result says what came of a session: in one row, with the differences as its
 // failures, and the first of them by frame of the capture. Requests that were
-// not sent are in none of it.
+// not sent are in none of it. It is called once, at the end.
 func (s *Session) Result(stats port.Stats) (result.Row, []string) {
 	var alike, silent, silentAlike, none uint64
 	for i, r := range s.Requests {

@@ -2,8 +2,8 @@ package pcapload
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -19,13 +19,12 @@ type Pace struct {
 	Speed  float64       // times the capture's; 0 is 1
 	Spread time.Duration // the copies of a request are spread over so long
 	Rate   float64       // requests a second, evenly, instead of the capture's timing; 0: the capture's
-	Wait   time.Duration // for an answer; after that it is late
+	Most   float64       // requests a second: what would be faster is put off; 0: no bound
+	Late   time.Duration // answers after that are late
 }
 
 // What bounds a session.
 const (
-	// MaxRate is the most requests a second that are sent without Pace.Rate.
-	MaxRate = 10_000
 	// MaxRequests is how many requests a session may have, copies included.
 	MaxRequests = 1 << 22
 	// maxReasons bounds what hostile answers can make of the list of differences.
@@ -83,14 +82,11 @@ type note struct {
 
 // NewSession lays out what is sent when.
 func NewSession(p *Plan, pace Pace) (*Session, error) {
-	if pace.Copies < 1 || pace.Speed < 0 || pace.Rate < 0 || pace.Spread < 0 || pace.Wait <= 0 {
-		return nil, errors.New("copies and the wait must be positive, speed, rate and spread not negative")
-	}
-	if pace.Copies > MaxRequests/len(p.Requests) {
-		return nil, fmt.Errorf("%d requests in %d copies are more than %d", len(p.Requests), pace.Copies, MaxRequests)
-	}
 	if pace.Speed == 0 {
 		pace.Speed = 1
+	}
+	if err := pace.check(p); err != nil {
+		return nil, err
 	}
 	s := &Session{Plan: p, Pace: pace, latency: result.NewHistogram(), reasons: map[string]uint64{}}
 	s.states = make([]state, len(p.Requests)*pace.Copies)
@@ -102,21 +98,52 @@ func NewSession(p *Plan, pace Pace) (*Session, error) {
 		}
 	}
 	slices.SortStableFunc(s.order, func(a, b event) int { return int(a.at - b.at) })
-	rate := pace.Rate
-	if rate == 0 {
-		rate = MaxRate
+	s.even()
+	return s, nil
+}
+
+// longest is the most that a session may take: times must be durations.
+const longest = 1000 * time.Hour
+
+func (pace *Pace) check(p *Plan) error {
+	for _, v := range []float64{pace.Speed, pace.Rate, pace.Most} {
+		if !(v >= 0) || math.IsInf(v, 1) {
+			return fmt.Errorf("speed or rate of %g", v)
+		}
 	}
-	gap := time.Duration(float64(time.Second) / rate)
+	if pace.Copies < 1 || pace.Copies > MaxRequests/len(p.Requests) {
+		return fmt.Errorf("%d copies of %d requests: want 1 to %d", pace.Copies, len(p.Requests), MaxRequests/len(p.Requests))
+	}
+	if pace.Late <= 0 || pace.Spread < 0 || pace.Spread > longest {
+		return fmt.Errorf("copies spread over %v, answers late after %v", pace.Spread, pace.Late)
+	}
+	takes := p.Requests[len(p.Requests)-1].At.Seconds() / pace.Speed
+	for _, rate := range []float64{pace.Rate, pace.Most} {
+		if rate > 0 {
+			takes = max(takes, float64(len(p.Requests)*pace.Copies)/rate)
+		}
+	}
+	if takes > longest.Seconds() {
+		return fmt.Errorf("it would take %g hours", takes/3600)
+	}
+	return nil
+}
+
+// even applies the rates.
+func (s *Session) even() {
+	gap := time.Duration(0)
+	if s.Most > 0 {
+		gap = time.Duration(float64(time.Second) / s.Most)
+	}
 	for i := range s.order {
 		e := &s.order[i]
-		switch {
-		case pace.Rate > 0:
-			e.at = time.Duration(float64(i) / rate * float64(time.Second))
-		case i > 0:
+		if s.Rate > 0 {
+			e.at = time.Duration(float64(i) / s.Rate * float64(time.Second))
+		}
+		if i > 0 {
 			e.at = max(e.at, s.order[i-1].at+gap)
 		}
 	}
-	return s, nil
 }
 
 // Total is how many requests the session sends.
@@ -136,14 +163,14 @@ func (s *Session) Due(now time.Duration) (n int) {
 // Until is how long from now the next thing is to do: a request to send, or the
 // last answer to give up. ok is false when nothing is left.
 func (s *Session) Until(now time.Duration) (wait time.Duration, ok bool) {
-	at := s.last + s.Wait + grace
+	at := s.last + s.Late + grace
 	if s.next < len(s.order) {
 		at = s.order[s.next].at
 	}
 	return at - now, s.next < len(s.order) || now < at
 }
 
-// grace is how much longer than Wait answers are received, to be called late.
+// grace is how much longer than Late answers are received, to be called late.
 const grace = 200 * time.Millisecond
 
 // Append appends the frame of the request that is i places after the next, as
@@ -209,7 +236,7 @@ func (s *Session) Take(frame []byte, now time.Duration) {
 		took := now - (st.sent - 1)
 		s.count.answered++
 		s.latency.Record(took)
-		if took > s.Wait {
+		if took > s.Late {
 			s.count.late++
 			say("late")
 		}

@@ -3,6 +3,7 @@ package pcapload
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -245,8 +246,9 @@ func TestTiming(t *testing.T) {
 		{"as captured", Pace{Copies: 1}, []time.Duration{0, 2 * ms, 4 * ms, 5 * ms}},
 		{"half as fast", Pace{Copies: 1, Speed: 0.5}, []time.Duration{0, 4 * ms, 8 * ms, 10 * ms}},
 		{"rate", Pace{Copies: 1, Rate: 100}, []time.Duration{0, 10 * ms, 20 * ms, 30 * ms}},
-		{"held to the most", Pace{Copies: 1, Speed: 1e6}, []time.Duration{0, ms / 10, 2 * ms / 10, 3 * ms / 10}},
-		{"spread", Pace{Copies: 2, Spread: 6 * ms}, []time.Duration{0, 2 * ms, 3 * ms, 4 * ms, 5 * ms, 5*ms + ms/10, 7 * ms, 8 * ms}},
+		{"held to the most", Pace{Copies: 1, Speed: 1e6, Most: 10_000}, []time.Duration{0, ms / 10, 2 * ms / 10, 3 * ms / 10}},
+		{"rate held to the most", Pace{Copies: 1, Rate: 1e6, Most: 10_000}, []time.Duration{0, ms / 10, 2 * ms / 10, 3 * ms / 10}},
+		{"spread", Pace{Copies: 2, Spread: 6 * ms}, []time.Duration{0, 2 * ms, 3 * ms, 4 * ms, 5 * ms, 5 * ms, 7 * ms, 8 * ms}},
 	} {
 		s := session(t, plan(t, c, target()), tc.pace)
 		var got []time.Duration
@@ -261,7 +263,8 @@ func TestTiming(t *testing.T) {
 		}
 	}
 	p := plan(t, c, target())
-	for _, bad := range []Pace{{}, {Copies: 1}, {Copies: 1, Wait: 1, Rate: -1}, {Copies: MaxRequests, Wait: 1}} {
+	for _, bad := range []Pace{{}, {Copies: 1}, {Copies: 1, Late: 1, Rate: -1}, {Copies: MaxRequests, Late: 1}, {Copies: 1, Late: 1, Speed: math.NaN()},
+		{Copies: 1, Late: 1, Most: math.Inf(1)}, {Copies: 1, Late: 1, Speed: 1e-300}, {Copies: 1, Late: 1, Rate: 1e-300}, {Copies: 2, Late: 1, Spread: -1}} {
 		if _, err := NewSession(p, bad); err == nil {
 			t.Errorf("%+v was taken", bad)
 		}

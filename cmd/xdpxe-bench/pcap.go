@@ -37,12 +37,13 @@ const pcapExample = `  xdpxe-bench pcap boot.pcap -i eth1 --server 192.0.2.10
 // pcapFlags are what pcap is told.
 type pcapFlags struct {
 	output
-	iface    string
-	server   string
-	captured string
-	relays   []string
-	untag    bool
-	pace     pcapload.Pace
+	iface     string
+	server    string
+	captured  string
+	relays    []string
+	untag     bool
+	pace      pcapload.Pace
+	maxLength time.Duration
 }
 
 func newPcapCommand() *cobra.Command {
@@ -57,7 +58,7 @@ func newPcapCommand() *cobra.Command {
 	}
 	f.addFlags(cmd)
 	fl := cmd.Flags()
-	fl.StringVarP(&f.iface, "interface", "i", "", "`INTERFACE` to send from")
+	fl.StringVarP(&f.iface, "interface", "i", "", "the `INTERFACE` to send and receive on")
 	fl.StringVar(&f.server, "server", "", "`ADDRESS` of the server under test")
 	fl.StringVar(&f.captured, "captured-server", "", "`ADDRESS` of the server in the capture; default: the one boot server there")
 	fl.StringSliceVar(&f.relays, "relay", nil, "own `ADDRESSES` to send the requests of relays (giaddr) from")
@@ -65,8 +66,10 @@ func newPcapCommand() *cobra.Command {
 	fl.IntVar(&f.pace.Copies, "copies", 1, "machines for each machine of the capture")
 	fl.DurationVar(&f.pace.Spread, "spread", time.Second, "time over which the copies of a request are spread")
 	fl.Float64Var(&f.pace.Speed, "speed", 1, "how many times as fast as the capture")
-	fl.Float64Var(&f.pace.Rate, "rate", 0, fmt.Sprintf("requests a second, evenly, instead of the capture's timing (which is held to %d)", pcapload.MaxRate))
-	fl.DurationVar(&f.pace.Wait, "wait", time.Second, "time after which an answer is late")
+	fl.Float64Var(&f.pace.Rate, "rate", 0, "requests a second, evenly, instead of the capture's timing")
+	fl.Float64Var(&f.pace.Most, "max-rate", 10_000, "bound of all rates; 0: none")
+	fl.DurationVar(&f.maxLength, "max-for", 10*time.Minute, "bound of the time that it takes")
+	fl.DurationVar(&f.pace.Late, "late", time.Second, "answers after that are late")
 	cmd.MarkFlagRequired("interface")
 	cmd.MarkFlagRequired("server")
 	cmd.MarkFlagsMutuallyExclusive("rate", "speed")
@@ -97,6 +100,9 @@ func (f *pcapFlags) run(cmd *cobra.Command, file string) error {
 	if err := f.begin(); err != nil {
 		return err
 	}
+	if f.pace.Most > 0 && f.pace.Rate > f.pace.Most {
+		return fault.User(fmt.Errorf("--rate %g: at most %g unless --max-rate says more", f.pace.Rate, f.pace.Most), "")
+	}
 	target, err := f.target()
 	if err != nil {
 		return err
@@ -122,6 +128,9 @@ func (f *pcapFlags) run(cmd *cobra.Command, file string) error {
 	session, err := pcapload.NewSession(plan, f.pace)
 	if err != nil {
 		return fault.User(err, "")
+	}
+	if length := session.Length(); length > f.maxLength {
+		return fault.User(fmt.Errorf("the replay would take %v: at most %v unless --max-for says more", length.Round(time.Millisecond), f.maxLength), "--speed shortens it")
 	}
 	session.FirstXID = rand.Uint32()
 	row, notes, err := f.replay(cmd, session, way)
@@ -191,6 +200,6 @@ func (f *pcapFlags) settings(file string, p *pcapload.Plan) []result.Setting {
 		{Name: "machines", Value: strconv.Itoa(p.Machines())},
 		{Name: "copies", Value: strconv.Itoa(f.pace.Copies)},
 		{Name: "timing", Value: timing},
-		{Name: "wait", Value: f.pace.Wait.String()},
+		{Name: "late", Value: f.pace.Late.String()},
 	}
 }

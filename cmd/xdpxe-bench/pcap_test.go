@@ -131,7 +131,7 @@ func TestPcapReplay(t *testing.T) {
 	if err := gun.IP("addr", "add", "192.0.2.250/24", "dev", lab.Iface); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"pcap", capture, "-i", lab.Iface, "--json", "--copies", "20", "--spread", "200ms", "--wait", "3s"}
+	args := []string{"pcap", capture, "-i", lab.Iface, "--json", "--copies", "20", "--spread", "200ms", "--late", "3s"}
 	got := bench(t, gun.Namespace, append(args, "--server", xdpxe.Addr.String(), "--require", "alike == 100%", "--require", "sent == 60")...)
 	run := replayed(t, got)
 	if got.code != 0 || len(run.Rows[0].Failures) != 0 {
@@ -156,6 +156,15 @@ func TestPcapReplay(t *testing.T) {
 	if err := gun.IP("link", "add", "vx0", "type", "vxlan", "id", "7", "dstport", "4789", "local", "127.0.0.1"); err != nil {
 		t.Fatal(err)
 	}
+	for _, c := range []struct{ flag, value, want string }{
+		{"--relay", "203.0.113.1", "--relay 203.0.113.1 is no address of eth0"},
+		{"--max-for", "1ms", "unless --max-for says more"},
+	} {
+		got := bench(t, gun.Namespace, append(args, "--server", xdpxe.Addr.String(), c.flag, c.value)...)
+		if got.code != 1 || !strings.Contains(got.stderr, c.want) {
+			t.Errorf("%s %s: %+v", c.flag, c.value, got)
+		}
+	}
 	got = bench(t, gun.Namespace, "pcap", capture, "-i", "vx0", "--server", xdpxe.Addr.String())
 	if got.code != 1 || !strings.Contains(got.stderr, "vx0 is a link of kind vxlan") || !strings.Contains(got.stderr, "--i-own-this-network") {
 		t.Errorf("a tunnel: %+v", got)
@@ -176,6 +185,7 @@ func TestPcapMistakes(t *testing.T) {
 		{[]string{garbage, "-i", "lo", "--server", "boot.example"}, `--server "boot.example": want an IPv4 address`},
 		{[]string{garbage, "-i", "lo"}, `"server" not set`},
 		{[]string{garbage, "-i", "lo", "--server", "127.0.0.1", "--require", "fast"}, `bound "fast"`},
+		{[]string{garbage, "-i", "lo", "--server", "127.0.0.1", "--rate", "20000"}, "--rate 20000: at most 10000 unless --max-rate says more"},
 		{[]string{"-i", "lo", "--server", "127.0.0.1"}, "accepts 1 arg"},
 	} {
 		var stdout, stderr bytes.Buffer
