@@ -2,20 +2,25 @@ package pcapload
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/xdpxe/xdpxe/bench/port"
 	"github.com/xdpxe/xdpxe/bench/result"
 )
 
-// maxNotes is how many requests of the capture are named with what differed.
-const maxNotes = 20
+// How many differences are noted with where they were found, and at how many
+// requests of the capture each.
+const (
+	maxNotes  = 20
+	maxPlaces = 5
+)
 
 // Result says what came of a session: in one row, with the differences as its
-// failures, and the first of them by frame of the capture. Requests that were
+// failures, and notes where in the capture they were found. Requests that were
 // not sent are in none of it. It is called once, at the end.
 func (s *Session) Result(stats port.Stats) (result.Row, []string) {
-	var alike, silent, silentAlike, none uint64
+	var alike, silentAlike, unanswered uint64
 	for i, r := range s.Requests {
 		for k := range s.Copies {
 			st := &s.states[s.state(i, k)]
@@ -25,19 +30,16 @@ func (s *Session) Result(stats port.Stats) (result.Row, []string) {
 			switch {
 			case int(st.answers) >= len(r.Want):
 			case st.answers == 0:
-				none++
+				unanswered++
 				s.differ(r, st, "no answer")
 			default:
 				s.differ(r, st, "answered less often than in the capture")
 			}
-			if len(r.Want) == 0 {
-				silent++
-				if !st.differs {
-					silentAlike++
-				}
-			}
 			if !st.differs {
 				alike++
+				if len(r.Want) == 0 {
+					silentAlike++
+				}
 			}
 		}
 	}
@@ -47,7 +49,7 @@ func (s *Session) Result(stats port.Stats) (result.Row, []string) {
 	row.Add("answered", result.Count, float64(s.count.answered))
 	row.Add("silent alike", result.Count, float64(silentAlike))
 	row.Add("different", result.Count, float64(s.count.sent-alike))
-	row.Add("unanswered", result.Count, float64(none))
+	row.Add("unanswered", result.Count, float64(unanswered))
 	row.Add("late", result.Count, float64(s.count.late))
 	row.Add("rate", result.PerSecond, s.rate())
 	s.latency.AddTo(&row, "")
@@ -92,8 +94,15 @@ func (s *Session) limit(stats port.Stats) *result.Limit {
 // text is what there is to say beside the figures.
 func (s *Session) text() (notes []string) {
 	for _, n := range s.notes {
-		r := s.Requests[n.request]
-		notes = append(notes, fmt.Sprintf("frame %d, %s to port %d: %s", r.Frame, r.Type, r.Meta.Dst.Port(), n.reason))
+		var places []string
+		for _, i := range n.requests {
+			r := s.Requests[i]
+			places = append(places, fmt.Sprintf("%d (%s to port %d)", r.Frame, r.Type, r.Meta.Dst.Port()))
+		}
+		if n.more {
+			places = append(places, "…")
+		}
+		notes = append(notes, fmt.Sprintf("%s: frames %s", n.reason, strings.Join(places, ", ")))
 	}
 	for _, why := range s.Reasons() {
 		notes = append(notes, "left out: "+why)

@@ -62,10 +62,11 @@ type counts struct {
 	others, strays       uint64
 }
 
-// note is the first difference of a request of the capture.
+// note says which requests of the capture a difference was found at, the first of them.
 type note struct {
-	request int
-	reason  string
+	reason   string
+	requests []int
+	more     bool
 }
 
 // NewSession lays out what is sent when.
@@ -216,8 +217,25 @@ func (s *Session) differ(r *Request, st *state, reason string) {
 	}
 	s.reasons[reason]++
 	st.differs = true
-	n := note{r.index, reason}
-	if len(s.notes) < maxNotes && !slices.Contains(s.notes, n) {
-		s.notes = append(s.notes, n)
+	s.place(r, reason)
+}
+
+// place notes where a difference was found.
+func (s *Session) place(r *Request, reason string) {
+	i := slices.IndexFunc(s.notes, func(n note) bool { return n.reason == reason })
+	if i < 0 && len(s.notes) == maxNotes {
+		return
+	}
+	if i < 0 {
+		i = len(s.notes)
+		s.notes = append(s.notes, note{reason: reason})
+	}
+	n := &s.notes[i]
+	switch {
+	case slices.Contains(n.requests, r.index):
+	case len(n.requests) < maxPlaces:
+		n.requests = append(n.requests, r.index)
+	default:
+		n.more = true
 	}
 }

@@ -189,7 +189,7 @@ func TestDifferences(t *testing.T) {
 		if got, want := figures(row, "sent", "different"), []string{"sent 3", "different 2"}; !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", c.name, got, want)
 		}
-		if len(notes) != len(c.want) || !strings.HasPrefix(notes[0], "frame 1, DISCOVER to port 67: ") {
+		if len(notes) != len(c.want) || notes[0] != c.want[0]+": frames 1 (DISCOVER to port 67)" {
 			t.Errorf("%s: notes %q", c.name, notes)
 		}
 	}
