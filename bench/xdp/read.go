@@ -1,6 +1,7 @@
 package xdp
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -87,4 +88,24 @@ func (g *Gun) Samples(wait time.Duration, f func(*Sample)) error {
 			Frame: rec.RawSample[n:][:head.Len],
 		})
 	}
+}
+
+// settleEvery is how often Settle looks.
+const settleEvery = 5 * time.Millisecond
+
+// Settle waits until nothing has been counted for as long as quiet, and returns
+// the counts; nothing may be firing.
+func (g *Gun) Settle(ctx context.Context, quiet time.Duration) (Counts, error) {
+	last, err := g.Counts()
+	for since := time.Now(); err == nil && time.Since(since) < quiet; {
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		time.Sleep(settleEvery)
+		var now Counts
+		if now, err = g.Counts(); now != last {
+			last, since = now, time.Now()
+		}
+	}
+	return last, err
 }
