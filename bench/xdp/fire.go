@@ -44,7 +44,7 @@ func (g *Gun) Fire(ctx context.Context, d time.Duration, senders int) (Shot, err
 	}
 	before, refusedBefore, err := g.sent()
 	if err != nil {
-		return Shot{}, err
+		return Shot{}, fmt.Errorf("live sender on %s: %w", g.o.Interface, err)
 	}
 	begin := time.Now()
 	errs := make([]error, senders)
@@ -69,14 +69,21 @@ func (g *Gun) sent() (n, refused uint64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
+	refused, _, err = g.Drops()
+	return c[counterSent], refused, err
+}
+
+// Drops returns the interface's own counts of frames that it could not send,
+// for want of room at the peer, and could not receive. They do not begin at 0.
+func (g *Gun) Drops() (tx, rx uint64, err error) {
 	dev, err := g.links.LinkByIndex(g.ifindex)
 	if err != nil {
 		return 0, 0, err
 	}
 	if s := dev.Attrs().Statistics; s != nil {
-		refused = s.TxDropped
+		tx, rx = s.TxDropped, s.RxDropped
 	}
-	return c[counterSent], refused, nil
+	return tx, rx, nil
 }
 
 func (g *Gun) send(ctx context.Context, end time.Time, sender int, pin bool) error {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/cilium/ebpf/ringbuf"
@@ -65,15 +64,12 @@ type Sample struct {
 }
 
 // Samples calls f with all odd replies and some of the good ones as they come,
-// until nothing has come for as long as wait (negative: until Close).
-func (g *Gun) Samples(wait time.Duration, f func(*Sample)) error {
+// until EndSamples.
+func (g *Gun) Samples(f func(*Sample)) error {
 	var rec ringbuf.Record
 	for {
-		if wait >= 0 {
-			g.samples.SetDeadline(time.Now().Add(wait))
-		}
 		switch err := g.samples.ReadInto(&rec); {
-		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, ringbuf.ErrClosed):
+		case errors.Is(err, ringbuf.ErrFlushed), errors.Is(err, ringbuf.ErrClosed):
 			return nil
 		case err != nil:
 			return fmt.Errorf("%s: %w", gunMapSamplesMap, err)
@@ -89,6 +85,9 @@ func (g *Gun) Samples(wait time.Duration, f func(*Sample)) error {
 		})
 	}
 }
+
+// EndSamples makes Samples return when it has been through what is there.
+func (g *Gun) EndSamples() error { return g.samples.Flush() }
 
 // settleEvery is how often Settle looks.
 const settleEvery = 5 * time.Millisecond
