@@ -22,7 +22,8 @@
 // user space looks at for some of the good replies and for all odd ones
 // ([Gun.Samples]).
 //
-// So of any run: sent = answered + late + lost, where lost is the remainder.
+// So of any run: sent = answered + late + wrong (had replies, and none was
+// good) + lost, where lost is the remainder.
 // A request is forgotten when as many as there are slots have followed it; an
 // answer after that is Stale, and the request stays lost.
 //

@@ -24,11 +24,13 @@ type Load struct {
 	Senders   int           // CPUs that send
 }
 
-// Saturation is what became of a Load. Sent = Answered + Late + Lost.
+// Saturation is what became of a Load. Sent = Answered + Late + Wrong + Lost.
 type Saturation struct {
 	Shot
-	Answered, Late, Lost uint64
-	Odd                  map[Verdict]uint64 // replies that were no answer
+	Answered, Late uint64
+	Wrong          uint64 // requests whose replies were all wrong
+	Lost           uint64
+	Odd            map[Verdict]uint64 // replies that were no answer
 	// Overrun is how many frames the generator's interface had no room for:
 	// where there are any, the counter was too slow and not the server.
 	Overrun uint64
@@ -104,8 +106,12 @@ func (s *Saturation) fire(ctx context.Context, g *Gun, l *Load) (err error) {
 		return err
 	}
 	s.Overrun = lost - lostBefore
-	s.Answered, s.Late = c[Answered], c[Late]
-	s.Lost = s.Sent - min(s.Answered+s.Late, s.Sent)
+	s.Answered, s.Late, s.Wrong = c[Answered], c[Late], c[counterWrong]
+	done := s.Answered + s.Late + s.Wrong
+	if done > s.Sent {
+		return fmt.Errorf("live sender on %s: own accounts differ: %d requests sent, %d have replies", l.Interface, s.Sent, done)
+	}
+	s.Lost = s.Sent - done
 	for v := Duplicate; v <= Malformed; v++ {
 		if c[v] > 0 {
 			s.Odd[v] = c[v]
