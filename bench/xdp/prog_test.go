@@ -23,14 +23,14 @@ const (
 )
 
 // loaded loads the programs of a gun without an interface.
-func loaded(t *testing.T, l *Load, o Options) *Gun {
+func loaded(t *testing.T, l *load, o Options) *Gun {
 	t.Helper()
 	labtest.Need(t, false)
 	tmpl, machines, err := l.template()
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Template, o.Identities, o.FirstXID = tmpl, machines, l.Vars.XID
+	o.Template, o.Identities, o.FirstXID = tmpl, machines, l.vars.XID
 	if err := o.complete(); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestSender(t *testing.T) {
 		t.Errorf("counts %v, %v", c, err)
 	}
 	var s slot
-	if err := g.objects.SlotsMap.Lookup(uint32(199%128), &s); err != nil || s.XID != l.Vars.XID+199 || s.Sent == 0 {
+	if err := g.objects.SlotsMap.Lookup(uint32(199%128), &s); err != nil || s.XID != l.vars.XID+199 || s.Sent == 0 {
 		t.Errorf("slot %+v, %v", s, err)
 	}
 }
@@ -101,7 +101,7 @@ func reply(t *testing.T, request []byte, change func(m *packet.Meta, msg []byte)
 
 func TestReplies(t *testing.T) {
 	xid := func(n uint32) func(*packet.Meta, []byte) {
-		return func(_ *packet.Meta, msg []byte) { binary.BigEndian.PutUint32(msg[4:], discover(t).Vars.XID+n) }
+		return func(_ *packet.Meta, msg []byte) { binary.BigEndian.PutUint32(msg[4:], discover(t).vars.XID+n) }
 	}
 	chaddr := func(_ *packet.Meta, msg []byte) { msg[28+5]++ }
 	// Requests 0 to 9 are under way; each row's frames are replies to request 9 unless changed.
@@ -124,7 +124,7 @@ func TestReplies(t *testing.T) {
 		}}, want: map[Verdict]uint64{Answered: 1}},
 		{name: "never asked", changes: []func(*packet.Meta, []byte){xid(10), xid(200), xid(1 << 31)}, want: map[Verdict]uint64{Unknown: 3}},
 		{name: "before the first", changes: []func(*packet.Meta, []byte){func(_ *packet.Meta, msg []byte) {
-			binary.BigEndian.PutUint32(msg[4:], discover(t).Vars.XID-1)
+			binary.BigEndian.PutUint32(msg[4:], discover(t).vars.XID-1)
 		}}, want: map[Verdict]uint64{Unknown: 1}},
 		{name: "not the machine", changes: []func(*packet.Meta, []byte){chaddr}, want: map[Verdict]uint64{WrongCHAddr: 1, counterWrong: 1}},
 		{name: "hardware type", changes: []func(*packet.Meta, []byte){func(_ *packet.Meta, msg []byte) { msg[1] = 6 }},

@@ -15,7 +15,10 @@ import (
 // Counts are totals since Open, by verdict.
 type Counts [numCounters]uint64
 
-// Frames and Bytes are what a sink took.
+// Wrong is how many requests had replies, and no good one.
+func (c *Counts) Wrong() uint64 { return c[counterWrong] }
+
+// Frames is how many datagrams a sink took.
 func (c *Counts) Frames() uint64 { return c[counterFrames] }
 
 // Bytes of the frames that a sink took, headers included.

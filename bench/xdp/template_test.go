@@ -10,35 +10,66 @@ import (
 	"github.com/xdpxe/xdpxe/responder/packet"
 )
 
+// load is a load of requests, made by dhcpc.
+type load struct {
+	request  *dhcpc.Template
+	meta     packet.Meta // a zero SrcMAC: each machine's own
+	vars     dhcpc.Vars  // what all have in common; ID is the first machine's
+	machines int
+}
+
 // discover is a load of DISCOVERs as firmware broadcasts them, each from its own MAC.
-func discover(t *testing.T) *Load {
+func discover(t *testing.T) *load {
 	t.Helper()
 	request, err := dhcpc.NewTemplate(dhcpc.FirmwareDiscover(7))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Load{
-		Request: request, Kind: dhcpc.ProxyOffer, Machines: 8,
-		Meta: packet.Meta{
+	return &load{
+		request: request, machines: 8,
+		meta: packet.Meta{
 			DstMAC: [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
 			Src:    netip.AddrPortFrom(netip.IPv4Unspecified(), packet.PortDHCPClient),
 			Dst:    netip.MustParseAddrPort("255.255.255.255:67"),
 		},
-		Vars: dhcpc.Vars{ID: 1000, XID: 0xfffffff0}, // xids go over the end of their range
+		vars: dhcpc.Vars{ID: 1000, XID: 0xfffffff0}, // xids go over the end of their range
 	}
+}
+
+// template finds where requests differ, and makes the machines.
+func (l *load) template() (*Template, []Identity, error) {
+	machines := make([]Identity, l.machines)
+	for i := range machines {
+		id := l.vars.ID + dhcpc.Identity(i)
+		machines[i] = Identity{MAC: id.MAC(), UUID: id.UUID()}
+	}
+	var examples [2]Example
+	for i, xid := range [...]uint32{0x5ea1ab1e, 0xc0ffee11} {
+		v, m := l.vars, l.meta
+		v.XID = xid
+		v.ID += dhcpc.Identity(i)
+		e := &examples[i]
+		*e = Example{XID: xid, Identity: Identity{MAC: v.ID.MAC(), UUID: v.ID.UUID()}}
+		if m.SrcMAC == ([6]byte{}) {
+			m.SrcMAC = e.MAC
+		}
+		e.Frame = l.request.Frame(make([]byte, MaxFrame), &m, &v)
+	}
+	t, err := NewTemplate(examples[0], examples[1])
+	return t, machines, err
 }
 
 // frame is the request of serial number n as dhcpc makes it, but for what a
 // template does without.
-func (l *Load) frame(t *testing.T, n int) []byte {
+func (l *load) frame(t *testing.T, n int) []byte {
 	t.Helper()
-	v, m := l.Vars, l.Meta
+	v, m := l.vars, l.meta
 	v.XID += uint32(n)
-	v.ID += dhcpc.Identity(n % l.Machines)
+	v.ID += dhcpc.Identity(n % l.machines)
 	if m.SrcMAC == ([6]byte{}) {
 		m.SrcMAC = v.ID.MAC()
 	}
-	frame := l.Request.Frame(make([]byte, MaxFrame), &m, &v)
+	frame := l.request.Frame(make([]byte, MaxFrame), &m, &v)
 	if _, err := plain(frame); err != nil {
 		t.Fatal(err)
 	}
@@ -46,31 +77,31 @@ func (l *Load) frame(t *testing.T, n int) []byte {
 }
 
 func TestTemplateMakesEveryRequest(t *testing.T) {
-	for name, change := range map[string]func(*Load){
-		"flat":         func(*Load) {},
-		"from one MAC": func(l *Load) { l.Meta.SrcMAC = [6]byte{2, 0, 0, 0, 0, 1} },
-		"in a VLAN":    func(l *Load) { l.Meta.VLANs[0], l.Meta.NumVLANs = packet.VLAN{TPID: 0x8100, TCI: 7}, 1 },
-		"relayed": func(l *Load) {
-			l.Vars.GIAddr, l.Vars.RelayInfo = netip.MustParseAddr("198.51.100.1"), []byte{1, 2, 'e', '1'}
+	for name, change := range map[string]func(*load){
+		"flat":         func(*load) {},
+		"from one MAC": func(l *load) { l.meta.SrcMAC = [6]byte{2, 0, 0, 0, 0, 1} },
+		"in a VLAN":    func(l *load) { l.meta.VLANs[0], l.meta.NumVLANs = packet.VLAN{TPID: 0x8100, TCI: 7}, 1 },
+		"relayed": func(l *load) {
+			l.vars.GIAddr, l.vars.RelayInfo = netip.MustParseAddr("198.51.100.1"), []byte{1, 2, 'e', '1'}
 		},
-		"without a UUID":   func(l *Load) { l.Request.Spec.UUID = false },
-		"more identifiers": func(l *Load) { l.Request.Spec.ClientID = true },
+		"without a UUID":   func(l *load) { l.request.Spec.UUID = false },
+		"more identifiers": func(l *load) { l.request.Spec.ClientID = true },
 	} {
 		l := discover(t)
 		change(l)
-		request, err := dhcpc.NewTemplate(l.Request.Spec)
+		request, err := dhcpc.NewTemplate(l.request.Spec)
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.Request = request
+		l.request = request
 		tmpl, machines, err := l.template()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		for n := range 2 * l.Machines {
+		for n := range 2 * l.machines {
 			got := make([]byte, MaxFrame)
-			got = got[:tmpl.write(got, l.Vars.XID+uint32(n), &machines[n%l.Machines])]
+			got = got[:tmpl.write(got, l.vars.XID+uint32(n), &machines[n%l.machines])]
 			if want := l.frame(t, n); !bytes.Equal(got, want) {
 				t.Errorf("%s: request %d\n got %x\nwant %x", name, n, got, want)
 			}
@@ -82,8 +113,8 @@ func TestTemplateRefuses(t *testing.T) {
 	l := discover(t)
 	examples := func() (a, b Example) {
 		for i, e := range []*Example{&a, &b} {
-			id := l.Vars.ID + dhcpc.Identity(i)
-			*e = Example{Frame: l.frame(t, i), XID: l.Vars.XID + uint32(i), Identity: Identity{MAC: id.MAC(), UUID: id.UUID()}}
+			id := l.vars.ID + dhcpc.Identity(i)
+			*e = Example{Frame: l.frame(t, i), XID: l.vars.XID + uint32(i), Identity: Identity{MAC: id.MAC(), UUID: id.UUID()}}
 		}
 		return a, b
 	}
