@@ -112,7 +112,7 @@ func floodEcho(ctx context.Context, start func(queues int) (closer, error), queu
 		return f, err
 	}
 	defer func() { err = errors.Join(err, g.Close()) }()
-	if _, err := g.Fire(ctx, warmUp, queues); err != nil {
+	if _, err := g.Fire(ctx, min(warmUp, d), queues); err != nil {
 		return f, err
 	}
 	before, err := g.Settle(ctx, quiet)

@@ -45,7 +45,13 @@ func (o *Options) Check() error {
 			return fmt.Errorf("%d queues: want 1 to %d, the number of CPUs", q, runtime.NumCPU())
 		}
 	}
+	if o.Receivers < 1 || o.Bytes < 1 {
+		return fmt.Errorf("%d receivers of %d bytes each: want 1 or more", o.Receivers, o.Bytes)
+	}
 	for _, n := range o.Blocks {
+		if n < 1 {
+			return fmt.Errorf("a burst of %d blocks: want 1 or more", n)
+		}
 		b := BlastOptions{Receivers: o.Receivers, Bytes: o.Bytes, Blocks: n, Threads: slices.Max(append(o.Queues, 1))}
 		if err := b.complete(); err != nil {
 			return fmt.Errorf("blast: %w", err)
