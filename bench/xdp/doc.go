@@ -30,5 +30,10 @@
 // A veth queues at most 256 frames for its peer, and refuses what comes beyond.
 // The interface counts those, and they are taken off what was sent.
 //
+// # Else
+//
+// [Bounce] and the sink ([Options.Sink]) are for what a machine can do at all
+// (bench/limits). [Redirect] gives frames to AF_XDP sockets (bench/port).
+//
 // How the objects are made is in gen.go; what they are licensed under is in LICENSE.
 package xdp

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"maps"
 	"net/netip"
 	"testing"
 	"time"
@@ -239,7 +238,7 @@ func TestAges(t *testing.T) {
 		if err := g.objects.SlotsMap.Lookup(uint32(0), &s); err != nil {
 			t.Fatal(err)
 		}
-		s.Sent -= uint64(age)
+		s.Sent -= min(uint64(age), s.Sent-1) // the machine may be younger than that
 		if err := g.objects.SlotsMap.Put(uint32(0), s); err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +259,7 @@ func TestAges(t *testing.T) {
 				}
 			}
 		}
-		for i, n := range maps.All(found) {
+		for i, n := range found {
 			if n != 1 || len(found) != 1 || i < bucketOf(time.Duration(least)) || i > bucketOf(time.Duration(most)) {
 				t.Errorf("age %v: buckets %v, want one of %d to %d", age, found, bucketOf(time.Duration(least)), bucketOf(time.Duration(most)))
 			}
@@ -269,11 +268,8 @@ func TestAges(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		late := Late
-		if time.Duration(most) <= time.Second {
-			late = Answered
-		}
-		if len(found) != 1 || age >= time.Second && c[Late] != 1 || late == Answered && c[Answered] != 1 {
+		mustBeLate, mustBeInTime := time.Duration(least) > time.Second, time.Duration(most) <= time.Second
+		if len(found) != 1 || c[Late]+c[Answered] != 1 || mustBeLate && c[Late] != 1 || mustBeInTime && c[Answered] != 1 {
 			t.Errorf("age %v: buckets %v, counts %v", age, found, c)
 		}
 	}

@@ -184,6 +184,9 @@ func (o *dhcpFlags) flood(cmd *cobra.Command, load gun.Load, run *result.Run) er
 	if err != nil {
 		return err
 	}
+	if outcome.Answered == 0 {
+		run.Notes = append(run.Notes, "no answer at all: what is sent live to a veth vanishes unless its other end has an XDP program or `ethtool -K IFACE gro on`")
+	}
 	run.Rows = append(run.Rows, outcome.Row(o.what))
 	return nil
 }
