@@ -19,7 +19,9 @@ const mostLive = 1 << 20
 // Live runs a load from the kernel (bench/xdp), as fast as it goes, from so many
 // CPUs. It knows DISCOVERs only. The kernel matches all replies and looks at
 // their headers; whole messages are judged of some (Outcome.Looked).
-func Live(ctx context.Context, ifname string, mac [6]byte, load Load, d time.Duration, senders int) (*Outcome, error) {
+//
+// progress, if not nil, is called about once a second on a goroutine of its own.
+func Live(ctx context.Context, ifname string, mac [6]byte, load Load, d time.Duration, senders int, progress func(Progress)) (*Outcome, error) {
 	if err := load.complete(); err != nil {
 		return nil, err
 	}
@@ -32,7 +34,7 @@ func Live(ctx context.Context, ifname string, mac [6]byte, load Load, d time.Dur
 		return nil, errors.New("the live sender needs the server's MAC to be a relay")
 	}
 	load.Machines = min(load.Machines, mostLive)
-	l := &live{load: &load, firstXID: rand.Uint32()}
+	l := &live{load: &load, firstXID: rand.Uint32(), progress: progress}
 	var err error
 	if l.plan, err = newPlan(&load, mac, load.ServerMAC); err != nil {
 		return nil, err
@@ -61,6 +63,7 @@ type live struct {
 	load     *Load
 	plan     *plan
 	firstXID uint32
+	progress func(Progress)
 	req      request
 	judge    dhcpc.Judge
 	packet   packet.Packet
@@ -96,8 +99,11 @@ func (l *live) flood(ctx context.Context, kernel *xdp.Gun, out *Outcome, senders
 	if err != nil {
 		return err
 	}
+	done, watched := make(chan struct{}), make(chan error, 1)
+	go func() { watched <- l.watch(kernel, out, done) }()
 	shot, err := kernel.Fire(ctx, out.Schedule.For, senders)
-	if err != nil {
+	close(done)
+	if err = errors.Join(err, <-watched); err != nil {
 		return err
 	}
 	counts, err := kernel.Settle(ctx, l.load.Late)
@@ -111,17 +117,43 @@ func (l *live) flood(ctx context.Context, kernel *xdp.Gun, out *Outcome, senders
 	out.Schedule.For, out.Sending = shot.Elapsed, shot.Elapsed
 	out.Sent, out.Refused, out.Dropped = shot.Sent+shot.Refused, shot.Refused, after-before
 	out.Answered, out.Late, out.Wrong = counts[xdp.Answered], counts[xdp.Late], counts.Wrong()
-	done := out.Answered + out.Late + out.Wrong
-	if done > out.Sent {
-		return fmt.Errorf("the live sender's accounts differ: %d requests have replies, of %d", done, out.Sent)
+	replied := out.Answered + out.Late + out.Wrong
+	if replied > out.Sent {
+		return fmt.Errorf("the live sender's accounts differ: %d requests have replies, of %d", replied, out.Sent)
 	}
-	out.Lost = out.Sent - done
+	out.Lost = out.Sent - replied
+	out.blind = counts.Replies() == 0
 	out.Duplicates, out.Stale = counts[xdp.Duplicate], counts[xdp.Stale]
 	for verdict, why := range map[xdp.Verdict]dhcpc.Reason{xdp.Unknown: dhcpc.WrongXID, xdp.WrongOp: dhcpc.NotReply,
 		xdp.WrongCHAddr: dhcpc.WrongMAC, xdp.WrongYIAddr: dhcpc.HasAddress, xdp.Malformed: dhcpc.Malformed} {
 		out.Reasons[why] += counts[verdict]
 	}
 	return kernel.Latencies(out.Latency)
+}
+
+// watch fills in the series, slice by slice, until done is closed.
+func (l *live) watch(kernel *xdp.Gun, out *Outcome, done <-chan struct{}) error {
+	begin := time.Now()
+	tick := time.NewTicker(slice)
+	defer tick.Stop()
+	var last xdp.Counts
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-tick.C:
+		}
+		now, err := kernel.Counts()
+		if err != nil {
+			return err
+		}
+		out.sentIn = append(out.sentIn, now.Sent()-last.Sent())
+		out.answered = append(out.answered, now[xdp.Answered]-last[xdp.Answered])
+		last = now
+		if l.progress != nil && len(out.sentIn)%int(time.Second/slice) == 0 {
+			l.progress(Progress{Elapsed: time.Since(begin), Sent: int64(now.Sent()), Answered: int64(now[xdp.Answered] + now[xdp.Late])})
+		}
+	}
 }
 
 // look judges a reply that the kernel found good.

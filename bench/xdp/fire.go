@@ -94,7 +94,7 @@ func (g *Gun) sent() (n, refused uint64, err error) {
 		return 0, 0, err
 	}
 	refused, _, err = g.Drops()
-	return c[counterSent], refused, err
+	return c.Sent(), refused, err
 }
 
 // Drops returns the interface's own counts of frames that it could not send,

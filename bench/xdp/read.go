@@ -15,6 +15,17 @@ import (
 // Counts are totals since Open, by verdict.
 type Counts [numCounters]uint64
 
+// Sent is how many requests were handed to the device; it may have refused some.
+func (c *Counts) Sent() uint64 { return c[counterSent] }
+
+// Replies is how many replies came, of all kinds.
+func (c *Counts) Replies() (n uint64) {
+	for v := Answered; v <= Malformed; v++ {
+		n += c[v]
+	}
+	return n
+}
+
 // Wrong is how many requests had replies, and no good one.
 func (c *Counts) Wrong() uint64 { return c[counterWrong] }
 

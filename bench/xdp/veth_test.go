@@ -259,11 +259,7 @@ func TestAccounts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			replies := uint64(0)
-			for v := Answered; v <= Malformed; v++ {
-				replies += c[v]
-			}
-			return server.seen(0, 1, 2, 3, 4, 5, 6, 7, 8, 9) == c[counterSent] && replies == server.replies.Load()
+			return server.seen(0, 1, 2, 3, 4, 5, 6, 7, 8, 9) == c[counterSent] && c.Replies() == server.replies.Load()
 		})
 	}
 	c, err := g.Counts()
