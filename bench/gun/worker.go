@@ -48,7 +48,7 @@ type worker struct {
 
 	// For others to look at while the worker runs.
 	seenSent, seenDone, seenLast atomic.Int64
-	_                  [64]byte
+	_                            [64]byte
 }
 
 // tally is what a worker counts.
