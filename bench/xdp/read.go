@@ -52,7 +52,7 @@ func (g *Gun) Counts() (c Counts, err error) {
 	return c, nil
 }
 
-// Latencies adds the times from request to first good reply to h, each as the
+// Latencies adds the times from request to answer in time to h, each as the
 // upper end of its bucket: at most 1/32 too long.
 func (g *Gun) Latencies(h *result.Histogram) error {
 	var perCPU []uint64

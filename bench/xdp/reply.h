@@ -74,8 +74,10 @@ static __always_inline enum counter take(struct slot *slot, const struct setting
 	else if (!__sync_bool_compare_and_swap(&slot->state, STATE_OUTSTANDING, STATE_ANSWERED))
 		return COUNTER_DUPLICATE;
 	age = now > slot->sent ? now - slot->sent : 0;
+	if (age > s->patience)
+		return COUNTER_LATE;
 	record(age);
-	return age > s->patience ? COUNTER_LATE : COUNTER_ANSWERED;
+	return COUNTER_ANSWERED;
 }
 
 static __always_inline enum counter wrong(struct slot *slot, enum counter why)
