@@ -254,4 +254,3 @@ func builtin(t *testing.T, name string) *Profile {
 	}
 	return all[name]
 }
-
