@@ -57,3 +57,34 @@ func Deal(mix []Share, n int) []*Profile {
 	}
 	return dealt
 }
+
+// SetFiles replaces the files that machines download after their NBP:
+// "[PROFILE=]NAME,NAME?" with a question mark behind what is optional, or
+// "none". Without a profile it is for all that download anything.
+func (p Profiles) SetFiles(text string) error {
+	of, list, one := strings.Cut(text, "=")
+	if !one {
+		of, list = "", text
+	}
+	if one && p[of] == nil {
+		return fmt.Errorf("files %q: there is no profile %q (there are %s)", text, of, strings.Join(p.Names(), ", "))
+	}
+	files := []File{}
+	for name := range strings.SplitSeq(list, ",") {
+		f := File{}
+		f.Name, f.Optional = strings.CutSuffix(strings.TrimSpace(name), "?")
+		if msg := f.check(); msg != "" {
+			return fmt.Errorf("files %q: %s", text, msg)
+		}
+		files = append(files, f)
+	}
+	if list == "none" {
+		files = nil
+	}
+	for name, profile := range p {
+		if one && name == of || !one && profile.TFTP.Tries > 0 {
+			profile.Files = files
+		}
+	}
+	return nil
+}
