@@ -41,6 +41,9 @@ func (p *Profile) check() (where, msg string) {
 	if p.Secs != "" && p.Secs != secsTries {
 		return "$.secs", fmt.Sprintf("%q is not %s", p.Secs, secsTries)
 	}
+	if p.NAK != "" && p.NAK != nakDiscover {
+		return "$.nak", fmt.Sprintf("%q is not %s", p.NAK, nakDiscover)
+	}
 	for _, t := range []struct {
 		name   string
 		tries  *Tries

@@ -68,6 +68,7 @@ type Machine struct {
 	since time.Duration // when the state began
 	xid   uint32
 	try   int // of the message that is waited for, from 0
+	naks  int
 
 	offers  []*offer
 	refused error  // why the last offer that was thrown away was
@@ -275,6 +276,13 @@ func (m *Machine) receiveACK(s *Step, d Datagram) {
 		return
 	}
 	switch kind, _ := v.Type(); {
+	case kind == dhcp.TypeNAK && m.Profile.NAK == nakDiscover && m.naks < maxNAKs:
+		m.naks++
+		m.Retries++
+		m.offers = nil
+		m.enter(s, discovering)
+		m.sendDiscover(s)
+		return
 	case kind == dhcp.TypeNAK:
 		m.fail(s, "NAK")
 		return
@@ -288,6 +296,13 @@ func (m *Machine) receiveACK(s *Step, d Datagram) {
 	m.Acked = s.Now
 	m.start(s)
 }
+
+// What a profile says of a NAK, and after how many a machine gives up all the
+// same: a server that refuses what it offers would keep it for ever.
+const (
+	nakDiscover = "discover"
+	maxNAKs     = 8
+)
 
 // configure takes the lease over. Without a mask everything is on the link.
 func (m *Machine) configure(v *dhcp.View) {

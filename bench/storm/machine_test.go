@@ -149,7 +149,9 @@ func TestTimersAndFailures(t *testing.T) {
 		// The DHCP server.
 		{"edk2", func(n *network) { n.offers, n.ack = offering(lease, binl), none },
 			[]string{"0s DISCOVER secs=0", "4s REQUEST secs=0", "8s REQUEST secs=4", "16s REQUEST secs=12", "32s REQUEST secs=28"}, "no ACK", 64 * time.Second, 3},
-		{"ipxe", func(n *network) { n.offers, n.ack = offering(lease, binl), nak }, nil, "NAK", 2 * time.Millisecond, 0},
+		{"edk2", func(n *network) { n.offers, n.ack = offering(lease, binl), nak }, nil, "NAK", 4001 * time.Millisecond, 0},
+		{"ipxe", func(n *network) { n.offers, n.ack = offering(lease, binl), nak },
+			[]string{"0s DISCOVER secs=0", "1ms REQUEST secs=3", "2ms DISCOVER secs=0", "3ms REQUEST secs=3"}, "NAK", 18 * time.Millisecond, 8},
 		// The boot server.
 		{"edk2", func(n *network) { n.offers, n.boot = offering(lease, binl), none },
 			[]string{"0s DISCOVER secs=0", "4s REQUEST secs=0", "4.001s 4011 from 4011 secs=0", "5.001s 4011 from 4011 secs=1", "7.001s 4011 from 4011 secs=2", "10.001s 4011 from 4011 secs=3"},

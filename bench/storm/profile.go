@@ -44,6 +44,8 @@ type Profile struct {
 	NBP     *File  `yaml:"nbp"`
 	Program *TFTP  `yaml:"program"` // how the NBP downloads the files; default: as the firmware
 	Files   []File `yaml:"files"`   // what is downloaded after the NBP, in order
+	// NAK "discover": a NAK makes it look for offers again; else it gives up (edk2's DhcpHandleRequest).
+	NAK string `yaml:"nak"`
 	// IgnoreICMP: it does not notice that a port is unreachable.
 	IgnoreICMP bool `yaml:"ignore-icmp"`
 
@@ -170,6 +172,8 @@ func (p *Profile) inherit(base *Profile) {
 	if p.TFTP.Blksize == 0 {
 		p.TFTP = base.TFTP
 	}
+	p.NAK, p.IgnoreICMP = cmp.Or(p.NAK, base.NAK), p.IgnoreICMP || base.IgnoreICMP
+	p.Secs = cmp.Or(p.Secs, base.Secs)
 	p.NBP, p.Program = cmp.Or(p.NBP, base.NBP), cmp.Or(p.Program, base.Program)
 	if p.Files == nil {
 		p.Files = base.Files
