@@ -57,7 +57,7 @@ func (p *Profile) check() (where, msg string) {
 		return "$.boot-server.port", "which port does it ask from: 68 or 4011?"
 	}
 	// Machines that end at a URL download nothing.
-	if where, msg := p.TFTP.check(alone && p.Choice != "http"); msg != "" {
+	if where, msg := p.TFTP.check(alone && p.Choice != httpChoice); msg != "" {
 		return "$.tftp" + where, msg
 	}
 	if p.Program != nil {

@@ -16,10 +16,13 @@ type choice struct {
 	answer func(m *Machine, asked *offer, d Datagram) (bootFile, error)
 }
 
+// httpChoice is the one that ends at a URL.
+const httpChoice = "http"
+
 var choices = map[string]choice{
 	"edk2":         {judgeEDK2, decideEDK2, answerEDK2},
 	"ipxe":         {judgeIPXE, decideIPXE, answerIPXE},
 	"rom":          {judgeROM, decideROM, answerROM},
-	"http":         {judgeHTTP, decideHTTP, nil},
+	httpChoice:     {judgeHTTP, decideHTTP, nil},
 	"raspberry-pi": {judgePi, decidePi, nil},
 }

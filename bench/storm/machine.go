@@ -330,6 +330,8 @@ func (m *Machine) start(s *Step) {
 	switch {
 	case m.failure != "":
 		m.fail(s, m.failure)
+	case len(m.plan) > 0 && len(m.Profile.BootServer.Waits) == 0:
+		m.fail(s, "the offer names no boot file, and the profile has no boot-server to ask for one")
 	case len(m.plan) > 0:
 		m.ask(s)
 	default:

@@ -1,24 +1,10 @@
 package storm
 
 import (
-	"bytes"
 	"cmp"
-	"embed"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"maps"
-	"os"
-	"path"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"github.com/xdpxe/xdpxe/bench/dhcpc"
 	"github.com/xdpxe/xdpxe/bench/tftpc"
@@ -50,6 +36,7 @@ type Profile struct {
 	IgnoreICMP bool `yaml:"ignore-icmp"`
 
 	requests requests
+	likeAt   ProfileError // where Like is written
 }
 
 // Tries are the waits for an answer, one for each time that a request is sent.
@@ -89,76 +76,6 @@ type File struct {
 	Optional bool     `yaml:"optional"` // none of them is needed
 }
 
-//go:embed profiles/*.yaml
-var embedded embed.FS
-
-// Profiles are those of a run, by name.
-type Profiles map[string]*Profile
-
-// Names are sorted.
-func (p Profiles) Names() []string { return slices.Sorted(maps.Keys(p)) }
-
-// LoadProfiles reads the built-in profiles and then those of a directory, if it
-// is not "": files of the same name replace built-in ones.
-func LoadProfiles(dir string) (Profiles, error) {
-	all := make(Profiles)
-	builtin, err := fs.Sub(embedded, "profiles")
-	if err != nil {
-		return nil, err
-	}
-	if err := all.read(builtin, "profiles"); err != nil {
-		return nil, err
-	}
-	if dir != "" {
-		if err := all.read(os.DirFS(dir), dir); err != nil {
-			return nil, err
-		}
-	}
-	return all, all.complete()
-}
-
-func (p Profiles) read(dir fs.FS, name string) error {
-	files, err := fs.Glob(dir, "*.yaml")
-	if err != nil {
-		return err
-	}
-	if len(files) == 0 {
-		return fmt.Errorf("profiles: no *.yaml in %s", name)
-	}
-	for _, file := range files {
-		text, err := fs.ReadFile(dir, file)
-		if err != nil {
-			return fmt.Errorf("profiles: %w", err)
-		}
-		one, err := parseProfile(filepath.Join(name, file), text)
-		if err != nil {
-			return err
-		}
-		p[one.Name] = one
-	}
-	return nil
-}
-
-// complete fills in what profiles take from others, and lays out their messages.
-func (p Profiles) complete() error {
-	for _, name := range p.Names() {
-		one := p[name]
-		if one.Like != "" {
-			base := p[one.Like]
-			if base == nil || base.Like != "" {
-				return fmt.Errorf("profile %s: like: %s is no profile, or like another itself (profiles: %s)", name, one.Like, strings.Join(p.Names(), ", "))
-			}
-			one.inherit(base)
-		}
-	}
-	for _, name := range p.Names() {
-		if err := p[name].finish(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (p *Profile) inherit(base *Profile) {
 	p.Choice = cmp.Or(p.Choice, base.Choice)
 	if p.Messages.VendorClass == "" {
@@ -185,6 +102,9 @@ func (p *Profile) inherit(base *Profile) {
 
 // finish derives what the machines of a complete profile need.
 func (p *Profile) finish() (err error) {
+	if where, msg := p.TFTP.check(p.Choice != httpChoice); msg != "" {
+		return fmt.Errorf("profile %s: tftp%s: %s", p.Name, where, msg)
+	}
 	if p.Program == nil {
 		p.Program = &p.TFTP
 	}
@@ -220,56 +140,4 @@ func (p *Profile) Hurry(factor float64) *Profile {
 	q.Program = &program
 	q.TFTP.Wait, q.Program.Wait = shorter(q.TFTP.Wait), shorter(q.Program.Wait)
 	return &q
-}
-
-// ProfileError is a mistake in a profile and its place, from 1.
-type ProfileError struct {
-	File      string
-	Line, Col int
-	Msg       string
-}
-
-func (e *ProfileError) Error() string {
-	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Col, e.Msg)
-}
-
-// parseProfile reads one file strictly: unknown keys, keys twice and bad values
-// are *ProfileError.
-func parseProfile(file string, text []byte) (*Profile, error) {
-	base := path.Base(filepath.ToSlash(file))
-	p := &Profile{Name: strings.TrimSuffix(base, path.Ext(base))}
-	err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		e := &ProfileError{File: file, Line: 1, Col: 1, Msg: err.Error()}
-		var at yaml.Error
-		if errors.As(err, &at) && at.GetToken() != nil && at.GetToken().Position != nil {
-			e.Line, e.Col, e.Msg = at.GetToken().Position.Line, at.GetToken().Position.Column, at.GetMessage()
-		}
-		return nil, e
-	}
-	if where, msg := p.check(); msg != "" {
-		e := &ProfileError{File: file, Line: 1, Col: 1, Msg: strings.TrimPrefix(where, "$.") + ": " + msg}
-		if tree, err := parser.ParseBytes(text, 0); err == nil {
-			e.Line, e.Col = placeOf(tree, where)
-		}
-		return nil, e
-	}
-	return p, nil
-}
-
-// placeOf finds a value by its YAML path or, if it is not written, what it would be in.
-func placeOf(tree *ast.File, where string) (line, col int) {
-	for where != "$" {
-		if p, err := yaml.PathString(where); err == nil {
-			if n, err := p.FilterFile(tree); err == nil && n.GetToken() != nil && n.GetToken().Position != nil {
-				return n.GetToken().Position.Line, n.GetToken().Position.Column
-			}
-		}
-		i := strings.LastIndexAny(where, ".[")
-		if i < 0 {
-			break
-		}
-		where = where[:i]
-	}
-	return 1, 1
 }

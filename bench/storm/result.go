@@ -1,6 +1,7 @@
 package storm
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -20,6 +21,7 @@ type Result struct {
 	Lost        uint64                // frames that came, but found no room
 	SendErrors  uint64                // frames that did not go
 	Oversize    uint64                // frames longer than Ethernet has
+	Overflows   uint64                // times that the kernel's ARP table was full, as far as can be seen
 	SameAddress uint64                // leases of an address that another machine had
 	Silent      map[netip.Addr]uint64 // datagrams that were not sent, by who did not answer ARP
 }
@@ -117,7 +119,8 @@ func (r *Result) limit(failures map[string]uint64) *result.Limit {
 	case busy > 0:
 		return &result.Limit{By: result.ByGenerator, Why: fmt.Sprintf("its thread was busy in %d of %d seconds", busy, len(r.Busy))}
 	case len(failures) > 0:
-		return &result.Limit{By: result.ByServer, Why: "machines failed while the generator had time to spare"}
+		most := slices.MaxFunc(slices.Sorted(maps.Keys(failures)), func(a, b string) int { return cmp.Compare(failures[a], failures[b]) })
+		return &result.Limit{By: result.ByServer, Why: "machines failed while the generator had time to spare, most of them for: " + most}
 	}
 	return &result.Limit{By: result.ByRequest, Why: "every machine booted, and the generator had time to spare: what is left is the firmware's own waiting and the servers' time"}
 }
@@ -130,6 +133,10 @@ func (r *Result) Notes() (notes []string) {
 	if r.Oversize > 0 {
 		notes = append(notes, fmt.Sprintf("%d frames were longer than %d bytes: on virtual links a sender leaves it to the receiver to cut them up; "+
 			"--sender xdp makes it cut them, as does ethtool -K PEER tx-udp-segmentation off", r.Oversize, mtu))
+	}
+	if r.Overflows > 0 {
+		notes = append(notes, fmt.Sprintf("the ARP table that all network namespaces of this machine share was full %d times, so that servers could not answer: "+
+			"raise net.ipv4.neigh.default.gc_thresh3 above twice the number of machines", r.Overflows))
 	}
 	if r.SameAddress > 0 {
 		notes = append(notes, fmt.Sprintf("the DHCP server leased %d addresses that another machine had", r.SameAddress))

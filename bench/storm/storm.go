@@ -67,6 +67,19 @@ type storm struct {
 // end of the context, which is no error: machines that were not done by then
 // have failed. The port is the caller's.
 func Run(ctx context.Context, p port.Port, o Options) (*Result, error) {
+	s := newStorm(p, o)
+	before, overflows := p.Stats(), tableOverflows()
+	err := s.run(ctx)
+	after := p.Stats()
+	s.result.Overflows = tableOverflows() - overflows
+	s.result.Took = time.Since(s.start)
+	s.result.Lost = after.Dropped - before.Dropped
+	s.result.SendErrors += after.SendErrors - before.SendErrors
+	s.result.Silent = s.hops.silent
+	return &s.result, err
+}
+
+func newStorm(p port.Port, o Options) *storm {
 	s := &storm{Options: o, port: p, start: time.Now(), byMAC: map[[6]byte]*slot{}, byAddr: map[netip.Addr]*slot{}, hops: newNeighbours()}
 	times := o.Arrival.Times(len(o.Profiles))
 	for i, profile := range o.Profiles {
@@ -78,14 +91,7 @@ func Run(ctx context.Context, p port.Port, o Options) (*Result, error) {
 	}
 	heap.Init(&s.timers)
 	s.progress.Machines = len(s.slots)
-	before := p.Stats()
-	err := s.run(ctx)
-	after := p.Stats()
-	s.result.Took = time.Since(s.start)
-	s.result.Lost = after.Dropped - before.Dropped
-	s.result.SendErrors += after.SendErrors - before.SendErrors
-	s.result.Silent = s.hops.silent
-	return &s.result, err
+	return s
 }
 
 func (s *storm) run(ctx context.Context) error {
@@ -214,7 +220,7 @@ func (s *storm) after(m *slot, bytes uint64) {
 		}
 		s.result.Throughput[at] += bytes
 	}
-	if m.Done() && m.on {
+	if m.Done() {
 		if m.Failure == "" {
 			s.progress.Booted++
 		} else {
