@@ -145,7 +145,7 @@ func TestTimersAndFailures(t *testing.T) {
 			n.offers = offering(lease, func(v *dhcp.View) *dhcptest.Message { return binl(v).Add(43, 6, 1, 8, 255) })
 		}, nil, "PXE-E21: Remote boot cancelled", 4001 * time.Millisecond, 0},
 		{"http", func(n *network) { n.offers = offering(lease, binl) }, nil, `offer refused: edk2 HTTP boot: vendor class "PXEClient"`, time.Minute, 3},
-		{"raspberry-pi", func(n *network) { n.offers = offering(lease, pxe10) }, nil, `offer refused: Raspberry Pi: no text "Raspberry Pi Boot" in option 43`, 44 * time.Second, 10},
+		{"raspberry-pi", func(n *network) { n.offers = offering(lease, pxe10) }, nil, `offer refused: raspberry-pi: no text "Raspberry Pi Boot" in option 43`, 44 * time.Second, 10},
 		// The DHCP server.
 		{"edk2", func(n *network) { n.offers, n.ack = offering(lease, binl), none },
 			[]string{"0s DISCOVER secs=0", "4s REQUEST secs=0", "8s REQUEST secs=4", "16s REQUEST secs=12", "32s REQUEST secs=28"}, "no ACK", 64 * time.Second, 3},

@@ -176,7 +176,7 @@ func judgePi(_ *Machine, s *Step, d Datagram) (*offer, error) {
 		}
 	}
 	if !o.pi && !o.leases() {
-		return nil, errors.New(`Raspberry Pi: no text "Raspberry Pi Boot" in option 43`)
+		return nil, errors.New(`raspberry-pi: no text "Raspberry Pi Boot" in option 43`)
 	}
 	return o, nil
 }

@@ -155,7 +155,7 @@ func TestRack(t *testing.T) {
 			want := map[ending]int{
 				{profile: "edk2"}: 3, {profile: "edk2-2016"}: 3, {profile: "bios"}: 3, {profile: "ipxe"}: 3, {profile: "windows"}: 3,
 				{profile: "http", url: "http://192.0.2.10/boot.efi"}:                                                        3,
-				{profile: "raspberry-pi", failure: `offer refused: Raspberry Pi: no text "Raspberry Pi Boot" in option 43`}: 3,
+				{profile: "raspberry-pi", failure: `offer refused: raspberry-pi: no text "Raspberry Pi Boot" in option 43`}: 3,
 			}
 			if !maps.Equal(got, want) {
 				t.Errorf("%v\nwant %v", got, want)
