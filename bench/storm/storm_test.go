@@ -9,15 +9,20 @@ import (
 	"time"
 
 	"github.com/gopacket/gopacket/layers"
+	"github.com/vishvananda/netlink"
 
+	"github.com/xdpxe/xdpxe/bench/lab/labtest"
 	"github.com/xdpxe/xdpxe/bench/port"
 	"github.com/xdpxe/xdpxe/responder/packet"
 )
 
-// tape is a port that keeps what is sent. room is how many frames it takes.
+// tape is a port that keeps what is sent. room is how many frames it takes;
+// with scrap it keeps nothing, and allocates nothing.
 type tape struct {
-	sent [][]byte
-	room int
+	sent  [][]byte
+	room  int
+	scrap []byte
+	count int
 }
 
 func (p *tape) Alloc(dst []port.Frame) int {
@@ -25,15 +30,20 @@ func (p *tape) Alloc(dst []port.Frame) int {
 		return 0
 	}
 	for i := range dst {
-		dst[i] = port.Frame{Data: make([]byte, 0, port.FrameRoom)}
+		if dst[i].Data = p.scrap; p.scrap == nil {
+			dst[i].Data = make([]byte, 0, port.FrameRoom)
+		}
 	}
 	return len(dst)
 }
 
 func (p *tape) Send(f []port.Frame) (int, error) {
+	p.count += len(f)
 	for i := range f {
-		p.sent = append(p.sent, bytes.Clone(f[i].Data))
-		p.room--
+		if p.scrap == nil {
+			p.sent = append(p.sent, bytes.Clone(f[i].Data))
+			p.room--
+		}
 	}
 	return len(f), nil
 }
@@ -182,7 +192,6 @@ func TestOwnLosses(t *testing.T) {
 	p.room = 0
 	s.frame(0, arpFrame(t, layers.ARPRequest, serverMAC, bootServer, leased)) // the answer, and the request that waits
 	s.frame(0, make([]byte, 9000))
-	s.slots[0].Addr = netip.MustParseAddr("192.0.2.100")
 	if s.result.SendErrors != 2 || s.result.Oversize != 1 {
 		t.Errorf("%d not sent, %d oversize", s.result.SendErrors, s.result.Oversize)
 	}
@@ -221,15 +230,61 @@ func TestNoAllocationPerBlock(t *testing.T) {
 		copy(frame[packet.HeaderLen(&meta):], payload)
 		return frame[:packet.Build(frame, &meta, len(payload))]
 	}
-	s.frame(0, datagram([]byte("\x00\x06tsize\x00999999999\x00blksize\x001468\x00windowsize\x004\x00")))
-	s.frame(0, datagram([]byte("\x00\x06tsize\x00999999999\x00blksize\x001468\x00windowsize\x004\x00")))
-	_ = p
-	frames := make([][]byte, 3)
+	oack := []byte("\x00\x06tsize\x00999999999\x00blksize\x001468\x00windowsize\x004\x00")
+	s.frame(0, datagram(oack)) // of the probe
+	s.frame(0, datagram(oack))
+	p.take()
+	p.scrap = make([]byte, 0, port.FrameRoom)
+	p.count = 0
+	const runs, window = 50, 4
+	frames := make([][]byte, (runs+1)*window)
 	for i := range frames {
-		frames[i] = datagram(append([]byte{0, 3, 0, byte(i + 1)}, make([]byte, 1468)...))
+		frames[i] = datagram(append([]byte{0, 3, byte((i + 1) >> 8), byte(i + 1)}, make([]byte, 1468)...))
 	}
 	at := 0
-	if n := testing.AllocsPerRun(2, func() { s.frame(0, frames[at]); at++ }); n > 0.5 || m.Bytes != 3*1468 {
-		t.Errorf("%g allocations for a block, %d bytes", n, m.Bytes)
+	n := testing.AllocsPerRun(runs, func() {
+		for range window {
+			s.frame(0, frames[at])
+			at++
+		}
+	})
+	if n != 0 || m.Bytes != uint64(len(frames)*1468) || p.count != runs+1 {
+		t.Errorf("%g allocations for a window, %d bytes, %d acknowledgements", n, m.Bytes, p.count)
+	}
+}
+
+func TestPromiscuous(t *testing.T) {
+	labtest.Need(t, false)
+	ns, err := labtest.New(t).Namespace("machines")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = ns.Do(func() error {
+		count := func() int {
+			l, err := netlink.LinkByName("lo")
+			if err != nil {
+				t.Error(err)
+				return -1
+			}
+			return l.Attrs().Promisc
+		}
+		end, err := Promiscuous("lo")
+		if err != nil {
+			return err
+		}
+		if n := count(); n != 1 {
+			t.Errorf("promiscuity %d while it should be", n)
+		}
+		err = end()
+		if n := count(); n != 0 {
+			t.Errorf("promiscuity %d at the end", n)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := Promiscuous("no-such-interface"); err == nil || !strings.Contains(err.Error(), "no-such-interface") {
+		t.Errorf("%v", err)
 	}
 }
