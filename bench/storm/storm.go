@@ -105,11 +105,11 @@ func (s *storm) run(ctx context.Context) error {
 		if err := s.port.Flush(); err != nil {
 			return fmt.Errorf("storm: send: %w", err)
 		}
-		if err := s.receive(now); err != nil {
+		if err := s.receive(); err != nil {
 			return fmt.Errorf("storm: receive: %w", err)
 		}
 	}
-	return nil
+	return s.port.Flush() // the last acknowledgement
 }
 
 // expire does what is due: machines that are switched on, timers, questions by ARP.
@@ -147,7 +147,8 @@ func (s *storm) measure(now time.Duration) {
 }
 
 // receive waits for frames until something is due, and hands them over.
-func (s *storm) receive(now time.Duration) error {
+func (s *storm) receive() error {
+	now := time.Since(s.start)
 	wait := min(max(s.timers.next()-now, 0), tick)
 	n, err := s.port.Recv(s.frames[:], wait)
 	arrived := time.Since(s.start)
