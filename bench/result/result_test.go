@@ -61,7 +61,7 @@ func TestUnitText(t *testing.T) {
 		{Ratio, 8, "8 ×"}, {Count, 3, "3"}, {Count, 12345678, "12345678"}, {PerSecond, 3.2719, "3.272/s"}, {PerSecond, -0.00001, "0/s"},
 		{Seconds, 28e-9, "28 ns"}, {Seconds, 0.98765, "987.6 ms"}, {ByteRate, 251.234e6, "251.2 MB/s"}, {SecsPerGiB, 0.4567, "0.457 s/GiB"},
 		{Share, 0.99999, "99.999 %"}, {Share, 0.00001, "0.001 %"}, {Share, 0, "0 %"}, {Share, 1 - 1e-12, "100 %"}, {Share, 0.66666, "66.67 %"},
-		{Share, math.NaN(), "NaN %"}, {Seconds, math.Inf(1), "+Inf s"}, {Bytes, math.Inf(-1), "-Inf TiB"},
+		{Share, math.NaN(), "NaN %"}, {Seconds, math.Inf(1), "+Inf s"}, {Bytes, math.Inf(-1), "-Inf TiB"}, {Count, 1e300, "1e+300"},
 	} {
 		if got := c.unit.Text(c.v); got != c.want {
 			t.Errorf("%s of %g: %q, want %q", c.unit, c.v, got, c.want)
@@ -131,7 +131,6 @@ func TestPrintable(t *testing.T) {
 		"\u202etxt.exe":          "\ufffdtxt.exe",
 		"\xff\x00":               "\ufffd\ufffd",
 		"Größe 3 µs":             "Größe 3 µs",
-		strings.Repeat("ä", 161): strings.Repeat("ä", 160) + "…",
 	} {
 		if got := Printable(in); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
