@@ -23,10 +23,11 @@ var inspection string
 // view is how a page is looked at.
 type view struct {
 	width  int
-	scheme string // of prefers-color-scheme
+	scheme string // of prefers-color-scheme, or print
 }
 
-var views = []view{{1280, "light"}, {1280, "dark"}, {390, "light"}, {390, "dark"}}
+// 718 is A4 between its margins.
+var views = []view{{1280, "light"}, {1280, "dark"}, {768, "light"}, {390, "light"}, {390, "dark"}, {718, "print"}}
 
 // seen is what a browser shows of a page.
 type seen struct {
@@ -35,66 +36,96 @@ type seen struct {
 	Height int      `json:"height"`
 }
 
-// look opens a file and inspects it. Errors on the console and requests for
-// anything but the file are wrong too.
-func (b *browser) look(ctx context.Context, file string, v view, screenshot string) (seen, error) {
+// opened is a file that was opened.
+type opened struct {
+	*browser
+	url, target, session string
+}
+
+// open loads a file.
+func (b *browser) open(ctx context.Context, file string) (*opened, error) {
+	p := &opened{browser: b, url: "file://" + file}
 	var target struct {
 		ID string `json:"targetId"`
 	}
-	if err := b.call(ctx, "", "Target.createTarget", map[string]any{"url": "about:blank"}, &target); err != nil {
-		return seen{}, err
+	if err := b.call(ctx, "", "Target.createTarget", args{"url": "about:blank"}, &target); err != nil {
+		return nil, err
 	}
 	var attached struct {
 		Session string `json:"sessionId"`
 	}
-	if err := b.call(ctx, "", "Target.attachToTarget", map[string]any{"targetId": target.ID, "flatten": true}, &attached); err != nil {
+	if err := b.call(ctx, "", "Target.attachToTarget", args{"targetId": target.ID, "flatten": true}, &attached); err != nil {
+		return nil, err
+	}
+	p.target, p.session = target.ID, attached.Session
+	for _, method := range []string{"Page.enable", "Runtime.enable", "Log.enable", "Network.enable"} {
+		if err := b.call(ctx, p.session, method, args{}, nil); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.call(ctx, p.session, "Page.navigate", args{"url": p.url}, nil); err != nil {
+		return nil, err
+	}
+	_, err := b.await(ctx, p.session, "Page.loadEventFired")
+	return p, err
+}
+
+func (p *opened) close(ctx context.Context) error {
+	return p.call(ctx, "", "Target.closeTarget", args{"targetId": p.target}, nil)
+}
+
+// look inspects the page in a view. Errors on the console and requests for
+// anything but the file, up to now, are wrong too.
+func (p *opened) look(ctx context.Context, v view, screenshot string) (seen, error) {
+	media, scheme := "screen", v.scheme
+	if v.scheme == "print" {
+		media, scheme = "print", "dark" // paper is white all the same
+	}
+	if err := p.call(ctx, p.session, "Emulation.setDeviceMetricsOverride",
+		args{"width": v.width, "height": 900, "deviceScaleFactor": 1, "mobile": false}, nil); err != nil {
 		return seen{}, err
 	}
-	url := "file://" + file
-	for _, c := range []struct {
-		method string
-		params map[string]any
-	}{
-		{"Page.enable", nil}, {"Runtime.enable", nil}, {"Log.enable", nil}, {"Network.enable", nil},
-		{"Emulation.setDeviceMetricsOverride", map[string]any{"width": v.width, "height": 900, "deviceScaleFactor": 1, "mobile": v.width < 600}},
-		{"Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": "prefers-color-scheme", "value": v.scheme}}}},
-		{"Page.navigate", map[string]any{"url": url}},
-	} {
-		params := c.params
-		if params == nil {
-			params = map[string]any{}
-		}
-		if err := b.call(ctx, attached.Session, c.method, params, nil); err != nil {
+	if err := p.call(ctx, p.session, "Emulation.setEmulatedMedia",
+		args{"media": media, "features": []any{args{"name": "prefers-color-scheme", "value": scheme}}}, nil); err != nil {
+		return seen{}, err
+	}
+	// The page may come to know of it later.
+	ready := fmt.Sprintf("innerWidth === %d && matchMedia('%s and (prefers-color-scheme: %s)').matches", v.width, media, scheme)
+	for is := false; !is; {
+		if err := p.evaluate(ctx, ready, &is); err != nil {
 			return seen{}, err
 		}
 	}
-	if _, err := b.await(ctx, attached.Session, "Page.loadEventFired"); err != nil {
+	var found seen
+	if err := p.evaluate(ctx, inspection, &found); err != nil {
 		return seen{}, err
 	}
-	var answer struct {
-		Result struct {
-			Value seen `json:"value"`
-		} `json:"result"`
-		Exception json.RawMessage `json:"exceptionDetails"`
-	}
-	if err := b.call(ctx, attached.Session, "Runtime.evaluate", map[string]any{"expression": inspection, "returnByValue": true}, &answer); err != nil {
-		return seen{}, err
-	}
-	if answer.Exception != nil {
-		return seen{}, fmt.Errorf("inspection: %s", answer.Exception)
-	}
-	found := answer.Result.Value
-	events, err := b.await(ctx, attached.Session, "Page.loadEventFired")
+	events, err := p.await(ctx, p.session, "Page.loadEventFired")
 	if err != nil {
 		return seen{}, err
 	}
-	found.Wrong = append(found.Wrong, complaints(events, url)...)
-	if screenshot != "" {
-		if err := b.screenshot(ctx, attached.Session, v.width, found.Height, screenshot); err != nil {
-			return seen{}, err
-		}
+	found.Wrong = append(found.Wrong, complaints(events, p.url)...)
+	if screenshot == "" {
+		return found, nil
 	}
-	return found, b.call(ctx, "", "Target.closeTarget", map[string]any{"targetId": target.ID}, nil)
+	return found, p.screenshot(ctx, v.width, found.Height, screenshot)
+}
+
+// evaluate runs an expression in the page.
+func (p *opened) evaluate(ctx context.Context, expression string, out any) error {
+	var answer struct {
+		Result struct {
+			Value json.RawMessage `json:"value"`
+		} `json:"result"`
+		Exception json.RawMessage `json:"exceptionDetails"`
+	}
+	if err := p.call(ctx, p.session, "Runtime.evaluate", args{"expression": expression, "returnByValue": true}, &answer); err != nil {
+		return err
+	}
+	if answer.Exception != nil {
+		return fmt.Errorf("in the page: %s", answer.Exception)
+	}
+	return json.Unmarshal(answer.Result.Value, out)
 }
 
 // complaints are the errors and the requests among a page's events.
@@ -125,12 +156,12 @@ func complaints(events []message, url string) (wrong []string) {
 	return wrong
 }
 
-func (b *browser) screenshot(ctx context.Context, session string, width, height int, file string) error {
+func (p *opened) screenshot(ctx context.Context, width, height int, file string) error {
 	var image struct {
 		Data []byte `json:"data"`
 	}
-	err := b.call(ctx, session, "Page.captureScreenshot", map[string]any{"captureBeyondViewport": true,
-		"clip": map[string]any{"x": 0, "y": 0, "width": width, "height": height, "scale": 1}}, &image)
+	err := p.call(ctx, p.session, "Page.captureScreenshot", args{"captureBeyondViewport": true,
+		"clip": args{"x": 0, "y": 0, "width": width, "height": height, "scale": 1}}, &image)
 	if err != nil {
 		return err
 	}
@@ -165,14 +196,18 @@ func TestBrowser(t *testing.T) {
 		if err := os.WriteFile(file, []byte(render(t, c.runs...)), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		p, err := b.open(ctx, file)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
 		for _, v := range views {
 			screenshot := ""
 			if *shots != "" {
 				screenshot = filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", c.name, v.width, v.scheme))
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			got, err := b.look(ctx, file, v, screenshot)
-			cancel()
+			got, err := p.look(ctx, v, screenshot)
 			if err != nil {
 				t.Fatalf("%s at %d %s: %v", c.name, v.width, v.scheme, err)
 			}
@@ -182,6 +217,9 @@ func TestBrowser(t *testing.T) {
 			if !slices.Equal(got.Plots, c.plots) {
 				t.Errorf("%s at %d %s: plots %q, want %q", c.name, v.width, v.scheme, got.Plots, c.plots)
 			}
+		}
+		if err := p.close(ctx); err != nil {
+			t.Error(err)
 		}
 	}
 }
@@ -200,7 +238,11 @@ func TestInspection(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	got, err := b.look(ctx, file, view{390, "light"}, "")
+	p, err := b.open(ctx, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.look(ctx, view{390, "light"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,9 @@ type browser struct {
 	failed  chan struct{} // closed when the browser hung up
 }
 
+// args are the parameters of a method.
+type args map[string]any
+
 type message struct {
 	ID      int             `json:"id,omitempty"`
 	Session string          `json:"sessionId,omitempty"`
@@ -74,7 +77,7 @@ func startBrowser(t *testing.T) *browser {
 	cmd.Env = append(os.Environ(), "HOME="+home)
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4, as the option says
 	cmd.Stderr = stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: 0}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +136,7 @@ func (b *browser) read(out io.Reader) {
 }
 
 // call asks for a method and decodes its result into out, if that is not nil.
-func (b *browser) call(ctx context.Context, session, method string, params, out any) error {
+func (b *browser) call(ctx context.Context, session, method string, params args, out any) error {
 	raw, err := json.Marshal(params)
 	if err != nil {
 		return err

@@ -44,7 +44,8 @@ func machineFacts(r *result.Run) []fact {
 	return all
 }
 
-func runFacts(r *result.Run) []fact {
+// runFacts say when it was, and where if the page does not say it for all runs.
+func runFacts(r *result.Run, machine bool) []fact {
 	var started, took string
 	if !r.Started.IsZero() {
 		started = r.Started.UTC().Format("2 January 2006, 15:04 UTC")
@@ -52,7 +53,11 @@ func runFacts(r *result.Run) []fact {
 	if finite(r.Seconds) && r.Seconds > 0 {
 		took = result.Seconds.Text(r.Seconds)
 	}
-	return facts(fact{"Started", started}, fact{"Took", took})
+	all := facts(fact{"Started", started}, fact{"Took", took})
+	if machine {
+		all = append(all, machineFacts(r)...)
+	}
+	return all
 }
 
 // commandLine prints arguments so that a shell reads them back.

@@ -148,7 +148,7 @@ func (p *plot) figure() figure {
 		marker(&glyph, l.look, 12, 6)
 		f.Legend = append(f.Legend, legend{Class: look(l.look), Glyph: glyph.String(), Line: true, Name: l.name, Value: l.value})
 	}
-	f.Images = []drawing{p.draw("wide", 960, 320, 9, 5), p.draw("narrow", 360, 260, 4, 4)}
+	f.Images = []drawing{p.draw("wide", 860, 300, 9, 5), p.draw("narrow", 360, 260, 4, 4)}
 	return f
 }
 

@@ -42,10 +42,9 @@ type page struct {
 // section is one run.
 type section struct {
 	ID       string
-	Tool     string
+	Tool     string // "" if the page is of this run alone
 	Facts    []fact
 	Command  string
-	Machine  []fact
 	Settings []fact
 	Tiles    []fact
 	Bars     []figure
@@ -62,21 +61,24 @@ type limit struct{ Row, Class, Who, Why string }
 // Write writes the report of one or several runs. An error is w's.
 func Write(w io.Writer, runs ...*result.Run) error {
 	p := page{Title: "xdpxe-bench", Style: template.CSS(style), Policy: policy()}
-	shared := len(runs) > 0
+	shared := len(runs) > 1
 	for _, r := range runs {
 		shared = shared && sameMachine(r, runs[0])
 	}
 	if shared {
-		p.Title = short(runs[0].Tool)
 		p.Machine = machineFacts(runs[0])
+	}
+	if len(runs) == 1 && runs[0].Tool != "" {
+		p.Title = short(runs[0].Tool)
 	}
 	drawn := 0
 	for i, r := range runs {
 		s := sectionOf(r)
 		s.ID = "run" + strconv.Itoa(i+1)
-		if !shared {
-			s.Machine = machineFacts(r)
+		if len(runs) == 1 {
+			s.Tool = "" // the page's title says it
 		}
+		s.Facts = runFacts(r, !shared)
 		for _, figures := range [][]figure{s.Bars, s.Plots} {
 			for k := range figures {
 				for n := range figures[k].Images {
@@ -103,7 +105,6 @@ func policy() string {
 func sectionOf(r *result.Run) section {
 	s := section{
 		Tool:     short(r.Tool),
-		Facts:    runFacts(r),
 		Command:  commandLine(r.Command),
 		Bars:     barFigures(r),
 		Plots:    append(append(seriesFigures(r), curveFigures(r)...), waterfallFigures(r)...),
@@ -128,14 +129,15 @@ func sectionOf(r *result.Run) section {
 }
 
 func limitOf(row string, l *result.Limit) limit {
-	v := limit{Row: row, Class: "other", Who: short(l.By), Why: result.Printable(l.Why)}
+	v := limit{Row: row, Class: "other", Who: "Limited by the " + short(l.By), Why: result.Printable(l.Why)}
 	switch l.By {
 	case result.ByServer:
-		v.Class, v.Who = "server", "The server"
+		v.Class = "server"
 	case result.ByGenerator:
-		v.Class, v.Who = "generator", "The generator: the server may be better"
+		v.Class = "generator"
+		v.Who += ": the server may be better than its figures"
 	case result.ByRequest:
-		v.Class, v.Who = "request", "The request: all of it was served"
+		v.Class, v.Who = "request", "All that was asked for was served"
 	}
 	return v
 }

@@ -109,24 +109,25 @@ func (s scale) ticks(n int, unit result.Unit) []tick {
 	return all
 }
 
-// logTicks are the powers of ten, with 2 and 5 times them if there are few.
+// logTicks are the powers of ten, with 2 and 5 times them where there is room.
 func (s scale) logTicks(n int, unit result.Unit) []tick {
 	first, last := math.Floor(math.Log10(s.low)+1e-9), math.Ceil(math.Log10(s.high)-1e-9)
-	leads := []float64{1}
-	if 3*(last-first) <= float64(n)+3 {
-		leads = []float64{1, 2, 5}
-	}
 	every := math.Max(1, math.Ceil((last-first)/float64(n)))
-	var all []tick
-	for e := first; e <= last; e += every {
-		for _, lead := range leads {
-			v := lead * math.Pow(10, e)
-			if v >= s.low*(1-1e-9) && v <= s.high*(1+1e-9) {
-				all = append(all, tick{s.at(v), axisText(unit, v)})
+	marks := func(leads ...float64) (all []tick) {
+		for e := first; e <= last; e += every {
+			for _, lead := range leads {
+				v := lead * math.Pow(10, e)
+				if v >= s.low*(1-1e-9) && v <= s.high*(1+1e-9) {
+					all = append(all, tick{s.at(v), axisText(unit, v)})
+				}
 			}
 		}
+		return all
 	}
-	return all
+	if all := marks(1, 2, 5); every == 1 && len(all) <= n+3 {
+		return all
+	}
+	return marks(1)
 }
 
 // rounded makes the scale end at a mark.

@@ -106,24 +106,30 @@ func (f frame) axes(xs, ys []tick, name string) {
 		grid.lineTo(x, f.top+f.h)
 	}
 	f.path("grid", grid.String())
-	for _, t := range f.apart(xs) {
-		half := textWidth(t.text) / 2
-		x := min(f.left+f.w*px(t.at), f.W-half)
-		f.text("tick middle", x, f.top+f.h+lineHeight+3, t.text)
+	for _, l := range f.apart(xs) {
+		f.text("tick middle", l.x, f.top+f.h+lineHeight+3, l.text)
 	}
 	f.text("axis middle", f.left+f.w/2, f.top+f.h+2*lineHeight+6, name)
 }
 
-// apart leaves out marks whose labels would touch those before them in the list.
-func (f frame) apart(ticks []tick) (kept []tick) {
+// label is a text and where its middle is.
+type label struct {
+	x    px
+	text string
+}
+
+// apart places labels below their marks, within the image, and leaves out those
+// that would touch one before them in the list.
+func (f frame) apart(ticks []tick) (kept []label) {
 	for _, t := range ticks {
+		half := textWidth(t.text) / 2
+		l := label{min(f.left+f.w*px(t.at), f.W-half), t.text}
 		clear := true
 		for _, k := range kept {
-			gap := f.w * px(math.Abs(t.at-k.at))
-			clear = clear && gap >= (textWidth(t.text)+textWidth(k.text))/2+4
+			clear = clear && max(l.x-k.x, k.x-l.x) >= half+textWidth(k.text)/2+4
 		}
 		if clear {
-			kept = append(kept, t)
+			kept = append(kept, l)
 		}
 	}
 	return kept

@@ -33,7 +33,7 @@ func waterfallFigures(run *result.Run) []figure {
 		if len(run.Rows) > 1 {
 			f.Title += ": " + short(run.Rows[i].Name)
 		}
-		f.Images = []drawing{w.draw("wide", f.Title, 960, 540, mostSpansWide, 10), w.draw("narrow", f.Title, 360, 380, mostSpansNarrow, 4)}
+		f.Images = []drawing{w.draw("wide", f.Title, 860, 420, mostSpansWide, 10), w.draw("narrow", f.Title, 360, 380, mostSpansNarrow, 4)}
 		figures = append(figures, f)
 	}
 	return figures

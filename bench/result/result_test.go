@@ -102,6 +102,11 @@ func TestHistogram(t *testing.T) {
 	if p := a.Quantile(0.9); p < 0.999 || p > 1.001 {
 		t.Errorf("p90 %g", p)
 	}
+	c := NewHistogram()
+	c.Record(time.Millisecond)
+	if p := c.Quantile(0); p < 0.99e-3 || p > 1e-3 {
+		t.Errorf("p0 %g", p)
+	}
 	if n := testing.AllocsPerRun(100, func() { a.Record(time.Millisecond) }); n != 0 {
 		t.Errorf("Record allocates %g times", n)
 	}
@@ -126,11 +131,11 @@ func TestSpreadText(t *testing.T) {
 
 func TestPrintable(t *testing.T) {
 	for in, want := range map[string]string{
-		"52:54:00:00:00:01":      "52:54:00:00:00:01",
-		"a\x1b[31mb\nc":          "a\ufffd[31mb\ufffdc",
-		"\u202etxt.exe":          "\ufffdtxt.exe",
-		"\xff\x00":               "\ufffd\ufffd",
-		"Größe 3 µs":             "Größe 3 µs",
+		"52:54:00:00:00:01": "52:54:00:00:00:01",
+		"a\x1b[31mb\nc":     "a\ufffd[31mb\ufffdc",
+		"\u202etxt.exe":     "\ufffdtxt.exe",
+		"\xff\x00":          "\ufffd\ufffd",
+		"Größe 3 µs":        "Größe 3 µs",
 	} {
 		if got := Printable(in); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
