@@ -15,7 +15,8 @@ type line struct {
 	name  string
 	value string // for the legend
 	look  int    // colour and marker: a row has the same in all plots
-	x, y  []float64
+	// x is finite and goes up; y may have values that are no numbers: gaps.
+	x, y []float64
 }
 
 // plot is what the plots of lines have in common.
@@ -167,16 +168,16 @@ func (p *plot) draw(class string, w, h px, nx, ny int) drawing {
 	return d
 }
 
-// line draws one line with about seven markers; their places differ from line to
-// line, so that one does not hide another's.
+// line draws one line with about seven markers and one at its end; their places
+// differ from line to line, so that one does not hide another's.
 func (f frame) line(i, of int, l line) {
 	var stroke, markers pen
 	every := f.w / 7
 	next := f.left + every*px(i)/px(of)
 	down := false // the pen: a gap in the values is one in the line
-	last := px(math.Inf(-1))
+	end, marked := -1, -1
 	for k := range l.x {
-		if !finite(l.x[k]) || !finite(l.y[k]) {
+		if !finite(l.y[k]) {
 			down = false
 			continue
 		}
@@ -186,11 +187,14 @@ func (f frame) line(i, of int, l line) {
 		} else {
 			stroke.moveTo(x, y)
 		}
-		down = true
-		if x >= next || math.IsInf(float64(last), -1) && k == len(l.x)-1 {
+		down, end = true, k
+		if x >= next {
 			marker(&markers, l.look, x, y)
-			last, next = x, max(next, x)+every
+			next, marked = max(next, x)+every, k
 		}
+	}
+	if end > marked {
+		marker(&markers, l.look, f.px(l.x[end]), f.py(l.y[end]))
 	}
 	f.path("line "+look(l.look), stroke.String())
 	f.path("marker "+look(l.look), markers.String())
@@ -204,7 +208,7 @@ func (f frame) hits(p *plot) {
 	var xs []float64
 	for _, l := range p.lines {
 		for k, x := range l.x {
-			if finite(x) && finite(l.y[k]) {
+			if finite(l.y[k]) {
 				xs = append(xs, x)
 			}
 		}

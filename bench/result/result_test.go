@@ -202,3 +202,14 @@ func TestTable(t *testing.T) {
 		}
 	}
 }
+
+func TestAddLeavesOutWhatIsNoNumber(t *testing.T) {
+	var r Row
+	zero := 0.0
+	r.Add("rate", PerSecond, 1/zero)
+	r.Add("share", Share, zero/zero)
+	r.Add("fine", Count, 1)
+	if len(r.Figures) != 1 || r.Figures[0].Name != "fine" {
+		t.Errorf("%+v", r.Figures)
+	}
+}
