@@ -188,7 +188,7 @@ func TestBrowser(t *testing.T) {
 			times(11, "bars"), []string{"series", "curve", "curve"}, times(3, "waterfall"),
 			[]string{"series", "curve"},
 			times(2, "bars"), []string{"curve"})},
-		{"hostile", []*result.Run{hostileRun()}, slices.Concat(times(11, "bars"), []string{"series", "curve"}, times(2, "waterfall"))},
+		{"hostile", []*result.Run{hostileRun()}, slices.Concat(times(10, "bars"), []string{"series", "curve"}, times(2, "waterfall"))},
 		{"empty", []*result.Run{{}}, []string{}},
 		{"none", nil, []string{}},
 	} {

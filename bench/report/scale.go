@@ -13,13 +13,23 @@ type scale struct {
 	log       bool
 }
 
+// tiniest and largest bound what is told apart on an axis: nothing that is
+// measured here is as small or as large, and computing with more would overflow.
+const (
+	tiniest = 1e-15
+	largest = 1e18
+)
+
+// finite says that v can be drawn.
+func finite(v float64) bool { return math.Abs(v) <= largest } // no NaN is
+
 // linear spans values, and zero where it is not far: the length of what is drawn
 // then says how much it is.
 func linear(low, high float64) scale {
 	if low > 0 {
 		low = 0
 	}
-	if !(low < high) {
+	if high-low < tiniest {
 		high = low + 1
 	}
 	return scale{low: low, high: high}
@@ -31,7 +41,7 @@ const steep = 20
 // fitting is a linear scale, or a logarithmic one for values that are far apart.
 // least is the smallest above zero.
 func fitting(low, least, high float64) scale {
-	if low < 0 || !(least > 0) || high/least < steep {
+	if low < 0 || least < tiniest || high/least < steep {
 		return linear(low, high)
 	}
 	return scale{low: niceDown(least), high: niceUp(high), log: true}
@@ -96,14 +106,17 @@ func (s scale) ticks(n int, unit result.Unit) []tick {
 	if s.log {
 		return s.logTicks(n, unit)
 	}
-	step := s.step(n, unit)
-	var all []tick
-	first := math.Ceil(s.low/step - 1e-9)
-	for i := 0.0; i <= float64(2*n); i++ {
-		v := (first + i) * step
-		if v > s.high+1e-9*step {
-			break
-		}
+	all := s.every(s.step(n, unit), unit)
+	if len(all) < 3 { // the next step would be enough or too much
+		all = s.every(s.step(2*n, unit), unit)
+	}
+	return all
+}
+
+func (s scale) every(step float64, unit result.Unit) (all []tick) {
+	first, last := math.Ceil(s.low/step-1e-9), math.Floor(s.high/step+1e-9)
+	for i := first; i <= last; i++ {
+		v := i*step + 0 // -0 + 0 is 0
 		all = append(all, tick{s.at(v), axisText(unit, v)})
 	}
 	return all
@@ -162,6 +175,3 @@ func thousands(v float64) string {
 	}
 	return strconv.FormatFloat(math.Round(v*1000)/1000, 'g', -1, 64) + prefix
 }
-
-// finite says that v can be drawn.
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
