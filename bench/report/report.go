@@ -135,7 +135,7 @@ func limitOf(row string, l *result.Limit) limit {
 		v.Class = "server"
 	case result.ByGenerator:
 		v.Class = "generator"
-		v.Who += ": the server may be better than its figures"
+		v.Who += " (the server may be better than its figures)"
 	case result.ByRequest:
 		v.Class, v.Who = "request", "All that was asked for was served"
 	}

@@ -131,11 +131,12 @@ func (w *waterfall) caption() string {
 		bad += k
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d clients: %d ok, %d failed. ", n, n-bad, bad)
+	fmt.Fprintf(&b, "%d clients in %s: %d ok, %d failed. One bar for each, from its start to its end, ordered by ",
+		n, result.Seconds.Text(w.to-w.from), n-bad, bad)
 	if w.byEnd {
-		b.WriteString("One bar for each client, from its start to its end, ordered by end.")
+		b.WriteString("end.")
 	} else {
-		b.WriteString("One bar for each client, from its start to its end, ordered by start.")
+		b.WriteString("start.")
 	}
 	if n > mostSpansWide {
 		fmt.Fprintf(&b, " %d of them are drawn, evenly chosen (%d on a narrow screen).", mostSpansWide, mostSpansNarrow)

@@ -104,8 +104,10 @@ func TestHistogram(t *testing.T) {
 	}
 	c := NewHistogram()
 	c.Record(time.Millisecond)
-	if p := c.Quantile(0); p < 0.99e-3 || p > 1e-3 {
-		t.Errorf("p0 %g", p)
+	for _, share := range []float64{0, 0.01} {
+		if p := c.Quantile(share); p < 0.99e-3 || p > 1e-3 {
+			t.Errorf("the %g quantile of a lone value is %g", share, p)
+		}
 	}
 	if n := testing.AllocsPerRun(100, func() { a.Record(time.Millisecond) }); n != 0 {
 		t.Errorf("Record allocates %g times", n)
