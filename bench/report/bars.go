@@ -14,28 +14,45 @@ const (
 )
 
 // barFigures compares rows, one small plot for each figure that two or more of
-// them have.
+// them have. Ratios of rows, which have the name of what they divide, have their own.
 func barFigures(run *result.Run) []figure {
-	if len(run.Rows) < 2 {
-		return nil
+	type panel struct {
+		name string
+		unit result.Unit
+		bars []bar
+	}
+	var panels []panel
+	for _, name := range run.FigureNames() {
+		first := len(panels) // of this name
+		for i := range run.Rows {
+			f, ok := run.Rows[i].Figure(name)
+			if !ok || !finite(f.Value) {
+				continue
+			}
+			k := first
+			for k < len(panels) && panels[k].unit != f.Unit {
+				k++
+			}
+			if k == len(panels) {
+				panels = append(panels, panel{name: short(name), unit: f.Unit})
+			}
+			panels[k].bars = append(panels[k].bars, bar{short(run.Rows[i].Name), f, look(i)})
+		}
 	}
 	var figures []figure
-	for _, name := range run.FigureNames() {
-		var bars []bar
-		for i := range run.Rows {
-			if f, ok := run.Rows[i].Figure(name); ok && finite(f.Value) {
-				bars = append(bars, bar{short(run.Rows[i].Name), f, look(i)})
-			}
-		}
-		if len(bars) < 2 || len(figures) == mostPanels {
+	for _, p := range panels {
+		if len(p.bars) < 2 || len(figures) == mostPanels {
 			continue
 		}
-		f := figure{Kind: "bars", Title: short(name)}
-		if n := len(bars); n > mostBars {
-			bars = chosen(bars, mostBars)
+		f := figure{Kind: "bars", Title: p.name}
+		if p.unit == result.Ratio {
+			f.Title += ", ratio"
+		}
+		if n := len(p.bars); n > mostBars {
+			p.bars = chosen(p.bars, mostBars)
 			f.Caption = fmt.Sprintf("%d of %d, evenly chosen", mostBars, n)
 		}
-		f.Images = []drawing{drawBars(f.Title, bars)}
+		f.Images = []drawing{drawBars(f.Title, p.bars)}
 		figures = append(figures, f)
 	}
 	return figures

@@ -167,6 +167,35 @@ func TestGrouping(t *testing.T) {
 	}
 }
 
+// A ratio is not drawn on the scale of what it compares.
+func TestRatiosApart(t *testing.T) {
+	run := &result.Run{}
+	for _, r := range []struct {
+		name string
+		unit result.Unit
+		v    float64
+	}{{"a", result.ByteRate, 8e8}, {"b", result.ByteRate, 4e8}, {"c", result.ByteRate, 2e8}, {"a/b", result.Ratio, 2}, {"a/c", result.Ratio, 4}} {
+		row := result.Row{Name: r.name}
+		row.Add("goodput", r.unit, r.v)
+		if r.name == "a" {
+			row.Add("only one has it", result.Count, 1)
+		}
+		run.Rows = append(run.Rows, row)
+	}
+	var got []string
+	for _, f := range barFigures(run) {
+		for _, s := range f.Images[0].Shapes {
+			if strings.HasPrefix(s.Class, "bar") {
+				got = append(got, fmt.Sprintf("%s %s %v", f.Title, strings.Fields(s.Title)[0], s.W))
+			}
+		}
+	}
+	want := []string{"goodput a: 318", "goodput b: 159", "goodput c: 79.5", "goodput, ratio a/b: 159", "goodput, ratio a/c: 318"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestTables(t *testing.T) {
 	run := compareRun()
 	f := figureTable(run)

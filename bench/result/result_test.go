@@ -124,6 +124,7 @@ func TestSpreadText(t *testing.T) {
 		{ByteRate, 0.9e9, 1e9, 1.1e9, "1 GB/s (900 MB/s to 1.1)"},
 		{Seconds, 900e-6, 1e-3, 1.5e-3, "1 ms (900 µs to 1.5)"},
 		{Share, 0.98, 0.99, 1, "99 % (98 to 100)"},
+		{Share, 1, 1, 1, "100 %"},
 	} {
 		if got := (Figure{Unit: c.unit, Value: c.mid, Low: &c.low, High: &c.top}).Text(); got != c.want {
 			t.Errorf("got %q, want %q", got, c.want)

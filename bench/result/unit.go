@@ -103,9 +103,10 @@ func (f Figure) Text() string {
 	return fmt.Sprintf("%s (%s)", f.Unit.Text(f.Value), spread)
 }
 
-// Spread prints the lowest and the highest value, "" if the figure has none.
+// Spread prints the lowest and the highest value, "" if there are none or they
+// are the same.
 func (f Figure) Spread() string {
-	if f.Low == nil || f.High == nil {
+	if f.Low == nil || f.High == nil || *f.Low == *f.High {
 		return ""
 	}
 	_, own := f.Unit.split(f.Value)
