@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,7 +43,7 @@ type page struct {
 // section is one run.
 type section struct {
 	ID       string
-	Tool     string // "" if the page is of this run alone
+	Heading  string // "" if the page is of this run alone: its title says it
 	Facts    []fact
 	Command  string
 	Settings []fact
@@ -68,16 +69,14 @@ func Write(w io.Writer, runs ...*result.Run) error {
 	if shared {
 		p.Machine = machineFacts(runs[0])
 	}
-	if len(runs) == 1 && runs[0].Tool != "" {
+	if len(runs) > 0 && runs[0].Tool != "" && !slices.ContainsFunc(runs, func(r *result.Run) bool { return r.Tool != runs[0].Tool }) {
 		p.Title = short(runs[0].Tool)
 	}
 	drawn := 0
 	for i, r := range runs {
 		s := sectionOf(r)
 		s.ID = "run" + strconv.Itoa(i+1)
-		if len(runs) == 1 {
-			s.Tool = "" // the page's title says it
-		}
+		s.Heading = heading(r, runs)
 		s.Facts = runFacts(r, !shared)
 		for _, figures := range [][]figure{s.Bars, s.Plots} {
 			for k := range figures {
@@ -95,6 +94,24 @@ func Write(w io.Writer, runs ...*result.Run) error {
 	return nil
 }
 
+// heading tells a run from the others of the page. Those of one tool differ in
+// what was asked of it, which its first setting names.
+func heading(r *result.Run, runs []*result.Run) string {
+	if len(runs) == 1 {
+		return ""
+	}
+	same := 0
+	for _, o := range runs {
+		if o.Tool == r.Tool {
+			same++
+		}
+	}
+	if same > 1 && len(r.Settings) > 0 {
+		return short(r.Tool) + ": " + short(r.Settings[0].Value)
+	}
+	return short(r.Tool)
+}
+
 // policy allows the style sheet, known by its hash, and an empty icon.
 func policy() string {
 	sum := sha256.Sum256([]byte(style))
@@ -104,7 +121,6 @@ func policy() string {
 
 func sectionOf(r *result.Run) section {
 	s := section{
-		Tool:     short(r.Tool),
 		Command:  commandLine(r.Command),
 		Bars:     barFigures(r),
 		Plots:    append(append(seriesFigures(r), curveFigures(r)...), waterfallFigures(r)...),

@@ -233,6 +233,21 @@ func TestMachineOnce(t *testing.T) {
 	}
 }
 
+// Runs of one tool are told apart by what was asked of it.
+func TestHeadings(t *testing.T) {
+	other := compareRun()
+	other.Settings = []result.Setting{{Name: "work", Value: "dhcp-max"}}
+	page := render(t, compareRun(), other, dhcpRun())
+	for _, want := range []string{"<h1>xdpxe-bench</h1>", `<a href="#run2">xdpxe-bench compare: dhcp-max</a>`, "<h2>xdpxe-bench compare: 1468</h2>", "<h2>xdpxe-bench dhcp</h2>"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if page := render(t, dhcpRun()); strings.Contains(page, "<h2>") || strings.Contains(page, "<nav") || !strings.Contains(page, "<h1>xdpxe-bench dhcp</h1>") {
+		t.Error("a lone run has a heading of its own")
+	}
+}
+
 type full struct{}
 
 var errFull = errors.New("no space")
