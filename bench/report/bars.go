@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/xdpxe/xdpxe/bench/result"
 )
@@ -15,7 +16,8 @@ const (
 
 // barFigures compares rows, one small plot for each figure that two or more of
 // them have. Ratios of rows, which have the name of what they divide, have their own.
-func barFigures(run *result.Run) []figure {
+// What is the same for all is no plot but a word in the note.
+func barFigures(run *result.Run) (figures []figure, note string) {
 	type panel struct {
 		name string
 		unit result.Unit
@@ -39,9 +41,17 @@ func barFigures(run *result.Run) []figure {
 			panels[k].bars = append(panels[k].bars, bar{short(run.Rows[i].Name), f, look(i)})
 		}
 	}
-	var figures []figure
+	var same []string
+	left := 0
 	for _, p := range panels {
-		if len(p.bars) < 2 || len(figures) == mostPanels {
+		switch {
+		case len(p.bars) < 2:
+			continue
+		case allSame(p.bars):
+			same = append(same, p.name+" "+p.bars[0].figure.Text())
+			continue
+		case len(figures) == mostPanels:
+			left++
 			continue
 		}
 		f := figure{Kind: "bars", Title: p.name}
@@ -55,7 +65,22 @@ func barFigures(run *result.Run) []figure {
 		f.Images = []drawing{drawBars(f.Title, p.bars)}
 		figures = append(figures, f)
 	}
-	return figures
+	if len(same) > 0 {
+		note = "The same for all: " + strings.Join(same, ", ") + "."
+	}
+	if left > 0 {
+		note += fmt.Sprintf(" %d more figures are in the table.", left)
+	}
+	return figures, note
+}
+
+func allSame(bars []bar) bool {
+	for _, b := range bars {
+		if b.figure.Text() != bars[0].figure.Text() {
+			return false
+		}
+	}
+	return true
 }
 
 type bar struct {

@@ -183,12 +183,12 @@ func TestBrowser(t *testing.T) {
 		plots []string
 	}{
 		{"dhcp", []*result.Run{dhcpRun()}, []string{"series", "curve"}},
-		{"compare", []*result.Run{compareRun()}, slices.Concat(times(6, "bars"), []string{"series", "curve"}, times(5, "waterfall"))},
+		{"compare", []*result.Run{compareRun()}, slices.Concat(times(4, "bars"), []string{"series", "curve"}, times(5, "waterfall"))},
 		{"several", []*result.Run{stormRun(), dhcpRun(), rampRun()}, slices.Concat(
 			times(11, "bars"), []string{"series", "curve", "curve"}, times(3, "waterfall"),
 			[]string{"series", "curve"},
 			times(2, "bars"), []string{"curve"})},
-		{"hostile", []*result.Run{hostileRun()}, slices.Concat(times(10, "bars"), []string{"series", "curve"}, times(2, "waterfall"))},
+		{"hostile", []*result.Run{hostileRun()}, slices.Concat(times(7, "bars"), []string{"series", "curve"}, times(2, "waterfall"))},
 		{"empty", []*result.Run{{}}, []string{}},
 		{"none", nil, []string{}},
 	} {

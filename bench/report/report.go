@@ -49,6 +49,7 @@ type section struct {
 	Settings []fact
 	Tiles    []fact
 	Bars     []figure
+	BarNote  string
 	Plots    []figure
 	Figures  *table
 	Limits   []limit
@@ -122,13 +123,13 @@ func policy() string {
 func sectionOf(r *result.Run) section {
 	s := section{
 		Command:  commandLine(r.Command),
-		Bars:     barFigures(r),
 		Plots:    append(append(seriesFigures(r), curveFigures(r)...), waterfallFigures(r)...),
 		Figures:  figureTable(r),
 		Failures: failureTable(r),
 	}
+	s.Bars, s.BarNote = barFigures(r)
 	for _, x := range r.Settings {
-		s.Settings = append(s.Settings, fact{short(x.Name), short(x.Value)})
+		s.Settings = append(s.Settings, fact{short(x.Name), result.Printable(x.Value)})
 	}
 	if len(r.Rows) == 1 {
 		s.Tiles = tiles(&r.Rows[0])

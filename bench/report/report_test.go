@@ -177,13 +177,18 @@ func TestRatiosApart(t *testing.T) {
 	}{{"a", result.ByteRate, 8e8}, {"b", result.ByteRate, 4e8}, {"c", result.ByteRate, 2e8}, {"a/b", result.Ratio, 2}, {"a/c", result.Ratio, 4}} {
 		row := result.Row{Name: r.name}
 		row.Add("goodput", r.unit, r.v)
+		row.Add("failed", result.Count, 0)
 		if r.name == "a" {
 			row.Add("only one has it", result.Count, 1)
 		}
 		run.Rows = append(run.Rows, row)
 	}
 	var got []string
-	for _, f := range barFigures(run) {
+	figures, note := barFigures(run)
+	if note != "The same for all: failed 0." {
+		t.Errorf("note %q", note)
+	}
+	for _, f := range figures {
 		for _, s := range f.Images[0].Shapes {
 			if strings.HasPrefix(s.Class, "bar") {
 				got = append(got, fmt.Sprintf("%s %s %v", f.Title, strings.Fields(s.Title)[0], s.W))
