@@ -137,7 +137,7 @@ func (s scale) logTicks(n int, unit result.Unit) []tick {
 		}
 		return all
 	}
-	if all := marks(1, 2, 5); every == 1 && len(all) <= n+3 {
+	if all := marks(1, 2, 5); every == 1 && len(all) <= 2*n {
 		return all
 	}
 	return marks(1)

@@ -31,7 +31,7 @@ func TestTicks(t *testing.T) {
 		{linear(-3, 3).rounded(3, result.Count), 3, result.Count, "-4, -2, 0, 2, 4"},
 		{linear(0, 29.75), 4, result.Seconds, "0 s, 10 s, 20 s"},
 		{linear(0, 0), 2, result.Count, "0, 0.5, 1"},
-		{fitting(10e-6, 10e-6, 9e-3), 5, result.Seconds, "10 µs, 100 µs, 1 ms, 10 ms"},
+		{fitting(10e-6, 10e-6, 9e-3), 5, result.Seconds, "10 µs, 20 µs, 50 µs, 100 µs, 200 µs, 500 µs, 1 ms, 2 ms, 5 ms, 10 ms"},
 		{fitting(0.3, 0.3, 26), 5, result.Seconds, "200 ms, 500 ms, 1 s, 2 s, 5 s, 10 s, 20 s, 50 s"},
 		{fitting(1e-9, 1e-9, 1e3), 4, result.Seconds, "1 ns, 1 µs, 1 ms, 1 s, 1000 s"},
 		{fitting(1, 1, 19).rounded(4, result.Count), 4, result.Count, "0, 5, 10, 15, 20"},

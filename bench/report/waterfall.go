@@ -131,7 +131,7 @@ func (w *waterfall) caption() string {
 		bad += k
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d clients in %s: %d ok, %d failed. One bar for each, from its start to its end, ordered by ",
+	fmt.Fprintf(&b, "%d recorded clients in %s: %d ok, %d failed. One bar for each, from its start to its end, ordered by ",
 		n, result.Seconds.Text(w.to-w.from), n-bad, bad)
 	if w.byEnd {
 		b.WriteString("end.")

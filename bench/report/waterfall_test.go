@@ -28,7 +28,7 @@ func TestStages(t *testing.T) {
 	if !slices.Equal(w.stages, []string{"offer", "NBP"}) || len(w.events) != 2 || w.events["retry"] != 18 || w.events["ICMP error"] != 1 {
 		t.Errorf("stages %q, events %v", w.stages, w.events)
 	}
-	if got := w.caption(); got != "10 clients in 99 s: 9 ok, 1 failed. One bar for each, from its start to its end, ordered by start." {
+	if got := w.caption(); got != "10 recorded clients in 99 s: 9 ok, 1 failed. One bar for each, from its start to its end, ordered by start." {
 		t.Error(got)
 	}
 	var names []string

@@ -37,7 +37,7 @@ func (w *waterfall) draw(class, title string, width, height px, most, ticks int)
 		}
 		return bars[class]
 	}
-	gap := px(0)
+	gap := px(-0.1) // thin bars overlap by what is rounded: no seams between them
 	if row > 3 {
 		gap = row / 6
 	}
