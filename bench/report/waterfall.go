@@ -139,9 +139,31 @@ func (w *waterfall) caption() string {
 		b.WriteString("start.")
 	}
 	if n > mostSpansWide {
-		fmt.Fprintf(&b, " %d of them are drawn, evenly chosen (%d on a narrow screen).", mostSpansWide, mostSpansNarrow)
+		fmt.Fprintf(&b, " %d of them are drawn (%d on a narrow screen)", mostSpansWide, mostSpansNarrow)
+		if bad > 0 {
+			b.WriteString(", evenly chosen, but failed ones before others.")
+		} else {
+			b.WriteString(", evenly chosen.")
+		}
 	}
 	return b.String()
+}
+
+// sample picks at most so many clients, by place and in order. A third of them
+// may be failed ones, however few failed: those are what one looks for.
+func (w *waterfall) sample(most int) []int {
+	var good, bad []int
+	for i, s := range w.spans {
+		if s.Outcome == okay {
+			good = append(good, i)
+		} else {
+			bad = append(bad, i)
+		}
+	}
+	bad = chosen(bad, max(most/3, most-len(good)))
+	picks := append(chosen(good, most-len(bad)), bad...)
+	slices.Sort(picks)
+	return picks
 }
 
 // mostNamed is how many reasons or events the legend names one by one.

@@ -66,13 +66,12 @@ func TestManyClients(t *testing.T) {
 		spans = append(spans, result.Span{Client: fmt.Sprint(i), From: float64(i%7) / 1000, To: 1 + float64((i*7919)%2000)/100, Outcome: okay})
 	}
 	w := newWaterfall(spans)
-	if got := w.caption(); !strings.Contains(got, "ordered by end. 300 of them are drawn, evenly chosen (120 on a narrow screen).") {
+	if got := w.caption(); !strings.Contains(got, "ordered by end. 300 of them are drawn (120 on a narrow screen), evenly chosen.") {
 		t.Error(got)
 	}
 	for class, most := range map[string]int{"wide": mostSpansWide, "narrow": mostSpansNarrow} {
-		drawn := chosen(w.spans, most)
-		if len(drawn) != most || drawn[0].To != 1 || drawn[most-1].To != 20.99 {
-			t.Errorf("%s: %d drawn, from %g to %g", class, len(drawn), drawn[0].To, drawn[len(drawn)-1].To)
+		if picks := w.sample(most); len(picks) != most || picks[0] != 0 || picks[most-1] != 1999 {
+			t.Errorf("%s: %d drawn, from %d to %d", class, len(picks), picks[0], picks[len(picks)-1])
 		}
 		d := w.draw(class, "t", 860, 420, most, 10)
 		var labels []string
@@ -83,6 +82,30 @@ func TestManyClients(t *testing.T) {
 		}
 		if !slices.Equal(labels, []string{"1", "500", "1000", "1500", "2000"}) {
 			t.Errorf("%s: labels %q", class, labels)
+		}
+	}
+}
+
+// However few failed, they are drawn; however many, the others are too.
+func TestFailedAreDrawn(t *testing.T) {
+	for _, c := range []struct{ failed, drawn int }{{0, 0}, {3, 3}, {1000, 100}, {1900, 200}, {2000, 300}} {
+		w := &waterfall{}
+		for i := range 2000 {
+			s := result.Span{Outcome: okay}
+			if i >= 2000-c.failed {
+				s.Outcome = "timeout"
+			}
+			w.spans = append(w.spans, s)
+		}
+		picks := w.sample(300)
+		failed := 0
+		for _, i := range picks {
+			if w.spans[i].Outcome != okay {
+				failed++
+			}
+		}
+		if failed != c.drawn || len(picks) != 300 || !slices.IsSorted(picks) || len(slices.Compact(picks)) != 300 {
+			t.Errorf("of %d failed %d are drawn, %d in all", c.failed, failed, len(picks))
 		}
 	}
 }

@@ -17,12 +17,16 @@ const tall = 13
 // draw draws at most so many clients. Bars are collected into one path for each
 // colour: hundreds of clients would be thousands of elements.
 func (w *waterfall) draw(class, title string, width, height px, most, ticks int) drawing {
-	spans := chosen(w.spans, most)
+	picks := w.sample(most)
+	var spans []result.Span
+	for _, i := range picks {
+		spans = append(spans, w.spans[i])
+	}
 	row := min(height/px(len(spans)), 18)
 	height = row * px(len(spans))
 	d := drawing{Class: class, Title: title, Desc: w.caption(), W: width, H: height + 2*lineHeight + 24}
 	f := frame{drawing: &d, top: 10, h: height, x: linear(w.from, w.to)}
-	ys := w.labels(spans, row, class == "wide")
+	ys := w.labels(picks, row, class == "wide")
 	f.left = margin(ys)
 	f.w = width - f.left - 14
 	f.axes(f.x.ticks(ticks, result.Seconds), nil, "time since the start")
@@ -90,23 +94,25 @@ func (w *waterfall) draw(class, title string, width, height px, most, ticks int)
 }
 
 // labels name the clients where bars are tall enough, else number them.
-func (w *waterfall) labels(spans []result.Span, row px, wide bool) (ticks []tick) {
-	n := float64(len(spans))
+func (w *waterfall) labels(picks []int, row px, wide bool) (ticks []tick) {
+	label := func(k int, text string) { // of the k-th that is drawn
+		ticks = append(ticks, tick{(float64(k) + 0.5) / float64(len(picks)), text})
+	}
 	if row >= tall {
 		width := px(170)
 		if !wide {
 			width = 96
 		}
-		for i, s := range spans {
-			ticks = append(ticks, tick{(float64(i) + 0.5) / n, cut(short(s.Client), width)})
+		for k, i := range picks {
+			label(k, cut(short(w.spans[i].Client), width))
 		}
 		return ticks
 	}
-	all := float64(len(w.spans))
-	ticks = append(ticks, tick{0.5 / all, "1"})
-	step := math.Max(niceUp(all/6), 2)
-	for rank := step; rank <= all; rank += step {
-		ticks = append(ticks, tick{(rank - 0.5) / all, strconv.Itoa(int(rank))})
+	label(0, "1")
+	step := int(math.Max(niceUp(float64(len(w.spans))/6), 2))
+	for rank := step; rank <= len(w.spans); rank += step {
+		k, _ := slices.BinarySearch(picks, rank-1)
+		label(min(k, len(picks)-1), strconv.Itoa(rank))
 	}
 	return ticks
 }
