@@ -25,12 +25,10 @@ const look = time.Microsecond
 type wire struct {
 	clock  *clock
 	server func(request []byte) []delivery
-	free   [][]byte
 	queue  []delivery // by time
 	taken  int        // frames in the gun's hands
 	took   []time.Duration
 	stats  port.Stats
-	refuse bool // no room for sending
 }
 
 // delivery is a frame that arrives some time after the request was sent.
@@ -40,9 +38,6 @@ type delivery struct {
 }
 
 func (w *wire) Alloc(dst []port.Frame) int {
-	if w.refuse {
-		return 0
-	}
 	for i := range dst {
 		dst[i] = port.Frame{Data: make([]byte, 0, port.FrameRoom)}
 	}
