@@ -19,7 +19,7 @@ type clock struct{ t time.Duration }
 func (c *clock) now() time.Duration { return c.t }
 
 // look is what a look at an empty port costs.
-const look = time.Microsecond
+const look = 5 * time.Microsecond
 
 // wire is a port in memory with a scripted server behind it.
 type wire struct {
