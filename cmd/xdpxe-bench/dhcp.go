@@ -142,15 +142,20 @@ func (o *dhcpFlags) shoot(cmd *cobra.Command, load gun.Load, kind port.Kind, s g
 	if o.findMax {
 		return o.search(cmd, g, run)
 	}
-	g.Progress = func(p gun.Progress) {
-		o.progress(cmd, "%3.0f s: sent %d, answered %d (%.1f %%)", p.Elapsed.Seconds(), p.Sent, p.Answered, 100*float64(p.Answered)/float64(max(p.Sent, 1)))
-	}
+	g.Progress = o.report(cmd)
 	outcome, err := g.Run(cmd.Context(), s)
 	if err != nil {
 		return err
 	}
 	run.Rows = append(run.Rows, outcome.Row(o.what))
 	return nil
+}
+
+// report prints how far a run is.
+func (o *dhcpFlags) report(cmd *cobra.Command) func(gun.Progress) {
+	return func(p gun.Progress) {
+		o.progress(cmd, "%3.0f s: sent %d, answered %d (%.1f %%)", p.Elapsed.Seconds(), p.Sent, p.Answered, 100*float64(p.Answered)/float64(max(p.Sent, 1)))
+	}
 }
 
 // search looks for the highest rate.
@@ -179,8 +184,7 @@ func (o *dhcpFlags) flood(cmd *cobra.Command, load gun.Load, run *result.Run) er
 	if len(ifi.HardwareAddr) != 6 {
 		return fault.User(fmt.Errorf("interface %s is no Ethernet", o.iface), "")
 	}
-	o.progress(cmd, "flooding for %v", o.length)
-	outcome, err := gun.Live(cmd.Context(), o.iface, [6]byte(ifi.HardwareAddr), load, o.length, o.queues)
+	outcome, err := gun.Live(cmd.Context(), o.iface, [6]byte(ifi.HardwareAddr), load, o.length, o.queues, o.report(cmd))
 	if err != nil {
 		return err
 	}
