@@ -153,9 +153,12 @@ func (d *daemon) start(ctx context.Context) error {
 }
 
 // dropPrivileges keeps what following changes takes: attaching again,
-// sockets on low ports.
+// sockets on low ports, and for root to read the files that it started with.
 func dropPrivileges(log *zap.Logger) error {
 	keep := privilege.Needed
+	if os.Geteuid() == 0 {
+		keep |= privilege.SetOf(privilege.DACReadSearch)
+	}
 	// AF_XDP memory counts against this limit where CAP_IPC_LOCK is missing.
 	unlimited := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unlimited); err != nil {

@@ -197,6 +197,30 @@ func (d *daemonProcess) awaitStatus(t *testing.T, what string, ok func(*control.
 	}
 }
 
+// giveFilesAway makes configuration and boot file another user's, and readable by nobody else.
+func (d *daemonProcess) giveFilesAway(t *testing.T) {
+	t.Helper()
+	const somebody = 65533
+	for path, mode := range map[string]os.FileMode{d.dir: 0o700, filepath.Join(d.dir, "a.efi"): 0o600, filepath.Join(d.dir, "xdpxe.yaml"): 0o600} {
+		if err := errors.Join(os.Chown(path, somebody, somebody), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// editConfig changes the configuration file, which stays whose it is.
+func (d *daemonProcess) editConfig(t *testing.T) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(d.dir, "xdpxe.yaml"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString("# edited\n")
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // capabilities returns the distinct values of a line of /proc/PID/task/*/status.
 func (d *daemonProcess) capabilities(t *testing.T, key string) []string {
 	t.Helper()
@@ -254,10 +278,13 @@ func TestDaemonPrivileges(t *testing.T) {
 			ns := newNamespace(t)
 			d := startDaemon(t, ns, c.through...)
 			keep := privilege.Needed
-			if c.uid == "0" && !unlimitedMemlock(t) {
-				// Root that may not lift RLIMIT_MEMLOCK (a container without
-				// CAP_SYS_RESOURCE) needs this to open AF_XDP sockets again.
-				keep |= privilege.SetOf(privilege.Cap(unix.CAP_IPC_LOCK))
+			if c.uid == "0" {
+				keep |= privilege.SetOf(privilege.DACReadSearch)
+				if !unlimitedMemlock(t) {
+					// Root that may not lift RLIMIT_MEMLOCK (a container without
+					// CAP_SYS_RESOURCE) needs this to open AF_XDP sockets again.
+					keep |= privilege.SetOf(privilege.Cap(unix.CAP_IPC_LOCK))
+				}
 			}
 			needed := fmt.Sprintf("%016x", uint64(keep))
 			for key, want := range map[string]string{
@@ -280,10 +307,15 @@ func TestDaemonPrivileges(t *testing.T) {
 			ns.plug(t)
 			d.awaitStatus(t, "serving the new interface", func(st *control.Status) bool { return native(st) && st.Interfaces[0].Index != before })
 
+			if c.uid == "0" { // its files may be anybody's: it was root that was told to serve them
+				d.giveFilesAway(t)
+			}
 			d.Process.Signal(syscall.SIGHUP)
 			d.await(t, "RELOADING=1")
 			d.await(t, "READY=1")
 			d.awaitStatus(t, "reloaded", func(st *control.Status) bool { return st.Config.ReloadsOK == 1 })
+			d.editConfig(t)
+			d.awaitStatus(t, "reloaded after an edit", func(st *control.Status) bool { return st.Config.ReloadsOK == 2 })
 
 			d.Process.Signal(syscall.SIGTERM)
 			d.await(t, "STOPPING=1")
