@@ -140,16 +140,8 @@ func tftpStatus(s *tftp.Server) (st control.TFTP) {
 	if s == nil {
 		return st
 	}
-	sum := s.Stats()
-	st = control.TFTP{
-		Listen: []string{fmt.Sprintf(":%d", s.Port())}, Active: sum.Active, Requests: sum.Requests,
-		BytesSent: sum.Bytes, Retransmissions: sum.Retransmits, SendErrors: sum.SendErrors,
-	}
-	for o, n := range sum.Outcomes {
-		if n != 0 {
-			st.Outcomes = append(st.Outcomes, control.TFTPOutcome{Outcome: tftp.Outcome(o).String(), Count: n})
-		}
-	}
+	st = tftpTotals(s.Stats())
+	st.Listen = []string{fmt.Sprintf(":%d", s.Port())}
 	transfers := s.Transfers()
 	slices.SortFunc(transfers, func(a, b tftp.TransferInfo) int { return a.Started.Compare(b.Started) })
 	for _, t := range transfers[:min(len(transfers), maxTransfersShown)] {
@@ -157,6 +149,19 @@ func tftpStatus(s *tftp.Server) (st control.TFTP) {
 			Client: t.Client.String(), File: t.File, Size: t.Size, Acked: t.Offset,
 			BlockSize: t.Blksize, WindowSize: t.Window, Started: t.Started,
 		})
+	}
+	return st
+}
+
+func tftpTotals(sum tftp.Stats) control.TFTP {
+	st := control.TFTP{
+		Active: sum.Active, Requests: sum.Requests, BytesSent: sum.Bytes, Retransmissions: sum.Retransmits,
+		SendErrors: sum.SendErrors, Dropped: sum.Dropped,
+	}
+	for o, n := range sum.Outcomes {
+		if n != 0 {
+			st.Outcomes = append(st.Outcomes, control.TFTPOutcome{Outcome: tftp.Outcome(o).String(), Count: n})
+		}
 	}
 	return st
 }
