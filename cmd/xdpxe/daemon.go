@@ -135,7 +135,7 @@ func (d *daemon) start(ctx context.Context) error {
 	}
 	d.group.Go(func() error { return ctl.Serve(ctx) })
 	if cfg.Metrics.Listen != "" {
-		m, err := metrics.Listen(cfg.Metrics.Listen, d, d.log.Named("metrics"))
+		m, err := metrics.Listen(cfg.Metrics.Listen, ctl, d.log.Named("metrics"))
 		if err != nil {
 			return cfg.Problem("metrics", err, "metrics: {listen: \"\"} switches them off")
 		}

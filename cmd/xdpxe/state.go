@@ -18,8 +18,8 @@ import (
 	"github.com/xdpxe/xdpxe/responder/tftp"
 )
 
-// Status implements control.Source.
-func (d *daemon) Status() control.Status {
+// Snapshot implements control.Source.
+func (d *daemon) Snapshot() control.Status {
 	now := time.Now()
 	d.mu.Lock()
 	cfg, reloads := d.config, d.reloads

@@ -29,7 +29,7 @@ type pretender struct {
 	joined chan struct{} // closed when a capture has subscribed
 }
 
-func (p *pretender) Status() control.Status { return p.st }
+func (p *pretender) Snapshot() control.Status { return p.st }
 
 func (p *pretender) Subscribe(_ string, sink func(control.Frame)) func() {
 	p.mu.Lock()

@@ -19,7 +19,7 @@ import (
 
 type fakeSource struct{ st Status }
 
-func (f *fakeSource) Status() Status { return f.st }
+func (f *fakeSource) Snapshot() Status { return f.st }
 
 // fakeTap records its subscribers, so that a test can feed them.
 type fakeTap struct {
@@ -64,6 +64,12 @@ func (f *fakeTap) count() int {
 // start runs a server and returns its socket's path; the test's end checks that it left nothing behind.
 func start(t *testing.T, opts Options) (path string, stop func()) {
 	t.Helper()
+	_, path, stop = startServer(t, opts)
+	return path, stop
+}
+
+func startServer(t *testing.T, opts Options) (s *Server, path string, stop func()) {
+	t.Helper()
 	path = filepath.Join(t.TempDir(), "run", "control.sock")
 	if opts.Logger == nil {
 		opts.Logger = zap.NewNop()
@@ -85,7 +91,7 @@ func start(t *testing.T, opts Options) (path string, stop func()) {
 		}
 	})
 	t.Cleanup(stop)
-	return path, stop
+	return s, path, stop
 }
 
 func source() *fakeSource {
@@ -241,7 +247,7 @@ func TestCaptureStopsInOrder(t *testing.T) {
 
 func TestCaptureCountsDrops(t *testing.T) {
 	tap := newFakeTap()
-	path, _ := start(t, Options{Source: source(), Tap: tap})
+	s, path, _ := startServer(t, Options{Source: source(), Tap: tap})
 	c, err := NewClient(path).Capture(t.Context(), "eth0")
 	if err != nil {
 		t.Fatal(err)
@@ -253,6 +259,10 @@ func TestCaptureCountsDrops(t *testing.T) {
 	big := make([]byte, 1500)
 	for range frames {
 		tap.feed(Frame{Data: big})
+	}
+	// As metrics read it: at once, not when the capture ends.
+	if n := s.Status().CaptureDrops; n == 0 {
+		t.Error("nothing is counted while the capture runs")
 	}
 	c.Stop()
 	r, err := pcapgo.NewReader(c)
@@ -273,7 +283,7 @@ func TestCaptureCountsDrops(t *testing.T) {
 		t.Errorf("%d read + %d dropped (known: %v) of %d", got, dropped, ok, frames)
 	}
 	st, err := NewClient(path).Status(t.Context())
-	if err != nil || st.CaptureDrops != dropped {
+	if err != nil || st.CaptureDrops != dropped || s.Status().CaptureDrops != dropped {
 		t.Errorf("status says %d drops, the capture %d (%v)", st.CaptureDrops, dropped, err)
 	}
 }

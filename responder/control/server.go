@@ -79,9 +79,15 @@ func (s *Server) Serve(ctx context.Context) error {
 // Close closes and removes the socket, for a Server whose Serve never ran.
 func (s *Server) Close() error { return s.listener.Close() }
 
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	st := s.opts.Source.Status()
+// Status returns the daemon's state, the server's own counters included.
+func (s *Server) Status() Status {
+	st := s.opts.Source.Snapshot()
 	st.CaptureDrops = s.drops.Load()
+	return st
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	st := s.Status()
 	body, err := json.MarshalIndent(&st, "", "  ")
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -167,8 +167,9 @@ type TFTPTransfer struct {
 	Started    time.Time `json:"started"`
 }
 
-// Source gives the state of the daemon. Status is called from any goroutine,
-// at most a few times a second, and must not wait for the network or a worker.
+// Source gives the state of the daemon, to which the server adds what it
+// counts itself. Snapshot is called from any goroutine, at most a few times a
+// second, and must not wait for the network or a worker.
 type Source interface {
-	Status() Status
+	Snapshot() Status
 }
