@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -136,20 +137,28 @@ func networksOf(f *netdev.Facts) (out []control.Network) {
 // maxTransfersShown bounds the transfers in a status.
 const maxTransfersShown = 1000
 
+// Transfers implements control.Source.
+func (d *daemon) Transfers(ctx context.Context) (list []control.TFTPTransfer) {
+	if d.tftp == nil {
+		return nil
+	}
+	transfers := d.tftp.Transfers(ctx)
+	slices.SortFunc(transfers, func(a, b tftp.TransferInfo) int { return a.Started.Compare(b.Started) })
+	for _, t := range transfers[:min(len(transfers), maxTransfersShown)] {
+		list = append(list, control.TFTPTransfer{
+			Client: t.Client.String(), File: t.File, Size: t.Size, Acked: t.Offset,
+			BlockSize: t.Blksize, WindowSize: t.Window, Started: t.Started,
+		})
+	}
+	return list
+}
+
 func tftpStatus(s *tftp.Server) (st control.TFTP) {
 	if s == nil {
 		return st
 	}
 	st = tftpTotals(s.Stats())
 	st.Listen = []string{fmt.Sprintf(":%d", s.Port())}
-	transfers := s.Transfers()
-	slices.SortFunc(transfers, func(a, b tftp.TransferInfo) int { return a.Started.Compare(b.Started) })
-	for _, t := range transfers[:min(len(transfers), maxTransfersShown)] {
-		st.Transfers = append(st.Transfers, control.TFTPTransfer{
-			Client: t.Client.String(), File: t.File, Size: t.Size, Acked: t.Offset,
-			BlockSize: t.Blksize, WindowSize: t.Window, Started: t.Started,
-		})
-	}
 	return st
 }
 

@@ -31,6 +31,8 @@ type pretender struct {
 
 func (p *pretender) Snapshot() control.Status { return p.st }
 
+func (p *pretender) Transfers(context.Context) []control.TFTPTransfer { return p.st.TFTP.Transfers }
+
 func (p *pretender) Subscribe(_ string, sink func(control.Frame)) func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -17,9 +17,25 @@ import (
 	"go.uber.org/zap"
 )
 
-type fakeSource struct{ st Status }
+// fakeSource gives st, and its transfers by Transfers alone.
+type fakeSource struct {
+	st    Status
+	hangs bool // what has the transfers never tells them
+}
 
-func (f *fakeSource) Snapshot() Status { return f.st }
+func (f *fakeSource) Snapshot() Status {
+	st := f.st
+	st.TFTP.Transfers = nil
+	return st
+}
+
+func (f *fakeSource) Transfers(ctx context.Context) []TFTPTransfer {
+	if f.hangs {
+		<-ctx.Done()
+		return nil
+	}
+	return f.st.TFTP.Transfers
+}
 
 // fakeTap records its subscribers, so that a test can feed them.
 type fakeTap struct {
@@ -95,10 +111,11 @@ func startServer(t *testing.T, opts Options) (s *Server, path string, stop func(
 }
 
 func source() *fakeSource {
-	return &fakeSource{Status{
+	return &fakeSource{st: Status{
 		Version: "v1", PID: 7, Started: time.Unix(100, 0).UTC(), Time: time.Unix(160, 0).UTC(),
 		Interfaces: []Interface{{Name: "eth0", State: StateServing, Alive: true, Tier: "native"}},
 		Requests:   []Requests{{"eth0", "native", "discover", "answered", 3}},
+		TFTP:       TFTP{Transfers: []TFTPTransfer{{Client: "192.0.2.9:1", File: "f"}}},
 	}}
 }
 
@@ -109,7 +126,8 @@ func TestStatusRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Uptime() != time.Minute || got.PID != 7 || len(got.Requests) != 1 || got.Requests[0] != src.st.Requests[0] {
+	if got.Uptime() != time.Minute || got.PID != 7 || len(got.Requests) != 1 || got.Requests[0] != src.st.Requests[0] ||
+		len(got.TFTP.Transfers) != 1 || got.TFTP.Transfers[0].File != "f" {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -242,6 +260,17 @@ func TestCaptureStopsInOrder(t *testing.T) {
 	}
 	if tap.count() != 0 {
 		t.Error("still subscribed")
+	}
+}
+
+// A status without transfers is better than none.
+func TestStatusOfHungTransfers(t *testing.T) {
+	src := source()
+	src.hangs = true
+	path, _ := start(t, Options{Source: src})
+	st, err := NewClient(path).Status(t.Context())
+	if err != nil || st.PID != 7 {
+		t.Errorf("%+v, %v", st, err)
 	}
 }
 

@@ -1,6 +1,9 @@
 package control
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Status is what a running daemon tells about itself: `xdpxe status --json`
 // and GET /v1/status print exactly this. Fields are added, never renamed or
@@ -169,7 +172,9 @@ type TFTPTransfer struct {
 
 // Source gives the state of the daemon, to which the server adds what it
 // counts itself. Snapshot is called from any goroutine, at most a few times a
-// second, and must not wait for the network or a worker.
+// second, and must not wait for the network or a worker; it leaves the running
+// transfers out. Transfers waits for those who have them, until ctx ends.
 type Source interface {
 	Snapshot() Status
+	Transfers(ctx context.Context) []TFTPTransfer
 }

@@ -2,10 +2,12 @@ package tftp
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -310,6 +312,27 @@ func TestTransfers(t *testing.T) {
 	if st := b.Stats(); st.Active != 1 || st.Requests != 1 || st.Bytes != 4000 || st.Blocks != 4 || st.Retransmits != 0 {
 		t.Errorf("%+v", st)
 	}
+}
+
+// A loop that hangs (a page that no disk brings, say) keeps nobody who asks
+// for the transfers waiting beyond the patience that they have.
+func TestTransfersOfHungLoop(t *testing.T) {
+	b := serve(t, Config{}, nil)
+	release := b.hang()
+	defer release()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if all := b.Server.Transfers(ctx); all != nil {
+		t.Errorf("%+v", all)
+	}
+}
+
+// hang stops the first worker's loop until release is called.
+func (b *bed) hang() (release func()) {
+	hangs, hold := make(chan struct{}), make(chan struct{})
+	b.workers[0].order(func(*worker) { close(hangs); <-hold })
+	<-hangs
+	return sync.OnceFunc(func() { close(hold) })
 }
 
 func TestServeConfig(t *testing.T) {
