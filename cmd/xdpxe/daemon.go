@@ -148,7 +148,7 @@ func (d *daemon) start(ctx context.Context) error {
 		return err
 	}
 	notifyOr(d.log, notify.Ready(d.summary()))
-	d.group.Go(func() error { return notify.Watchdog(ctx, d.alive) })
+	d.group.Go(func() error { return notify.Watchdog(ctx, func() bool { return d.alive(time.Now()) }) })
 	return nil
 }
 
@@ -200,16 +200,27 @@ func poke(c chan struct{}) {
 	}
 }
 
-// alive is the watchdog's question: do all workers turn?
-func (d *daemon) alive() bool {
+// alive is the watchdog's question: do all workers, and TFTP's loops, turn?
+func (d *daemon) alive(now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, p := range d.ports {
-		if !p.alive(time.Now()) {
+		if !p.alive(now) {
 			return false
 		}
 	}
-	return true
+	return hungLoops(d.tftp, now) == 0
+}
+
+// loopPatience is how long a TFTP loop may stand still and count as alive: it
+// reads files inside sendmsg(2), and a slow disk is no reason to start again.
+const loopPatience = 5 * time.Second
+
+func hungLoops(s *tftp.Server, now time.Time) int {
+	if s == nil {
+		return 0
+	}
+	return s.Hung(now, loopPatience)
 }
 
 // summary is the line for the service manager.

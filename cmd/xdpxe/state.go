@@ -37,7 +37,7 @@ func (d *daemon) Snapshot() control.Status {
 			LastError: reloads.lastError, LastErrorAt: reloads.lastErrorAt,
 		},
 		OutcomesLost: d.server.Journal().Dropped(),
-		TFTP:         tftpStatus(d.tftp),
+		TFTP:         tftpStatus(d.tftp, now),
 	}
 	for _, p := range ports {
 		st.Interfaces = append(st.Interfaces, p.status(now))
@@ -153,12 +153,13 @@ func (d *daemon) Transfers(ctx context.Context) (list []control.TFTPTransfer) {
 	return list
 }
 
-func tftpStatus(s *tftp.Server) (st control.TFTP) {
+func tftpStatus(s *tftp.Server, now time.Time) (st control.TFTP) {
 	if s == nil {
 		return st
 	}
 	st = tftpTotals(s.Stats())
 	st.Listen = []string{fmt.Sprintf(":%d", s.Port())}
+	st.Hung = hungLoops(s, now)
 	return st
 }
 

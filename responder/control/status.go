@@ -142,6 +142,7 @@ type Outcome struct {
 // TFTP is the file server's side.
 type TFTP struct {
 	Listen          []string       `json:"listen,omitempty"` // addresses it answers on
+	Hung            int            `json:"hung"`             // event loops that do not turn
 	Active          int            `json:"active"`
 	Requests        uint64         `json:"requests"`
 	Outcomes        []TFTPOutcome  `json:"outcomes,omitempty"` // of finished and of refused transfers

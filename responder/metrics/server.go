@@ -113,6 +113,10 @@ func health(st *control.Status) (text string, ok bool) {
 		}
 		fmt.Fprintf(&b, "%s: %s\n", n.Name, state)
 	}
+	if st.TFTP.Hung > 0 {
+		hung = true
+		b.WriteString("tftp: a loop hangs\n")
+	}
 	if ok = any && !hung; ok {
 		return "ok\n", true
 	}

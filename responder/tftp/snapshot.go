@@ -36,6 +36,26 @@ func (s *Server) Transfers(ctx context.Context) []TransferInfo {
 	return all
 }
 
+// Hung returns how many loops have not come round for longer than limit, which
+// should be many a Turn: a page that comes from a slow disk stops a loop too.
+func (s *Server) Hung(now time.Time, limit time.Duration) (n int) {
+	if s.state.Load() != serving {
+		return 0
+	}
+	at := instant(now.Sub(s.epoch))
+	for _, w := range s.workers {
+		select {
+		case <-w.gone:
+			continue
+		default:
+		}
+		if turned := instant(w.turned.Load()); turned != 0 && at.since(turned) > limit {
+			n++
+		}
+	}
+	return n
+}
+
 // slotCopy is a running transfer as it was at some time.
 type slotCopy struct {
 	slot
