@@ -232,6 +232,48 @@ func TestBridgePort(t *testing.T) {
 	}
 }
 
+// Where a bridge and its port are both to be served, the bridge is, alone: it
+// sees what comes in at the port too, and nobody is answered twice.
+func TestBridgeAndItsPort(t *testing.T) {
+	labtest.Need(t, false)
+	ctx := labtest.Context(t, 30*time.Second)
+	r, root := labtest.Rack(ctx, t, lab.Flat)
+	server, err := r.AddBootServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, err := r.Namespace("machine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cabled{t: t, client: ns, server: server, root: root}
+	c.plug(1)
+	const bridge = "br7"
+	overBridge := netip.MustParsePrefix("203.0.113.77/24")
+	c.must(server.Bridge(bridge))
+	c.must(server.IP("addr", "add", overBridge.String(), "dev", bridge))
+	c.must(server.IP("link", "set", cable, "master", bridge))
+	c.daemon = start(ctx, t, server, lab.DaemonConfig{Interface: cable + ", " + bridge, Root: root})
+	if _, err := c.daemon.Log.Wait(ctx, `{"iface": "`+cable+`", "by": "`+bridge+`"}`); err != nil {
+		t.Error(err)
+	}
+	checkTier(ctx, t, c.daemon, "generic", "steal")
+	c.answered(ctx, "through the bridge", overBridge.Addr())
+
+	c.must(server.IP("link", "set", cable, "nomaster"))
+	c.answered(ctx, "out of the bridge", cableNet.Addr())
+	c.must(server.IP("link", "set", cable, "master", bridge))
+	c.answered(ctx, "in the bridge again", overBridge.Addr())
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for served := 0; served != 1; <-tick.C {
+		st, err := c.daemon.Status(ctx) // ends with ctx
+		c.must(err)
+		served = len(st.Interfaces)
+	}
+	checkTier(ctx, t, c.daemon, "generic", "steal")
+}
+
 // Another number of receive queues gets as many sockets.
 func TestFollowsTheQueues(t *testing.T) {
 	labtest.Need(t, false)

@@ -35,6 +35,8 @@ type daemon struct {
 	links  *linkTable
 	tftp   *tftp.Server // nil without a root
 
+	covered map[string]string // listed interfaces that others serve, as was said last; of start's goroutine, then follow's
+
 	mu      sync.Mutex
 	config  *config.Config
 	answers *dhcp.Responder
