@@ -36,8 +36,8 @@ setup: ## only install what demo and test need
 	@.ci/setup test
 
 fmt: ## format Go and C
-	gofmt -w $$(git ls-files '*.go')
-	if [ -f bpf/.clang-format ]; then clang-format-14 -i bpf/*.[ch]; fi
+	gofmt -w .
+	clang-format-14 -i bpf/*.[ch]
 
 lint: ## format check, vet, staticcheck
 	@.ci/test format vet staticcheck
