@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -185,11 +186,12 @@ func TestFollowsAuto(t *testing.T) {
 	simulate(ctx, t, r, "after", client.EDK2)
 }
 
-// A bridge port is served with the bridge's address, and what is behind the
-// bridge sees the requests too.
-func TestBridgePort(t *testing.T) {
-	labtest.Need(t, false)
-	ctx := labtest.Context(t, 30*time.Second)
+const bridge = "br7"
+
+// bridged is a boot server whose end of the cable is the port of a bridge,
+// which has the address. behind hears what the bridge passes up.
+func bridged(ctx context.Context, t *testing.T) (c *cabled, behind *wire.Port) {
+	t.Helper()
 	r, root := labtest.Rack(ctx, t, lab.Flat)
 	server, err := r.AddBootServer()
 	if err != nil {
@@ -199,17 +201,25 @@ func TestBridgePort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cabled{t: t, client: ns, server: server, root: root}
+	c = &cabled{t: t, client: ns, server: server, root: root}
 	c.plug(1)
-	const bridge = "br7"
 	c.must(server.Bridge(bridge))
 	c.must(server.IP("addr", "flush", "dev", cable))
 	c.must(server.IP("link", "set", cable, "master", bridge))
 	c.must(server.IP("addr", "add", cableNet.String(), "dev", bridge))
-	behind, err := wire.Open(server.Namespace, bridge)
+	behind, err = wire.Open(server.Namespace, bridge)
 	c.must(err)
-	defer behind.Close()
+	t.Cleanup(func() { behind.Close() })
 	c.daemon = start(ctx, t, server, lab.DaemonConfig{Interface: cable, Root: root})
+	return c, behind
+}
+
+// A bridge port is served with the bridge's address, and what is behind the
+// bridge sees the requests too.
+func TestBridgePort(t *testing.T) {
+	labtest.Need(t, false)
+	ctx := labtest.Context(t, 30*time.Second)
+	c, behind := bridged(ctx, t)
 	checkTier(ctx, t, c.daemon, "ringbuf", "tee")
 	c.answered(ctx, "on the bridge port", cableNet.Addr())
 	for {
@@ -220,7 +230,7 @@ func TestBridgePort(t *testing.T) {
 		}
 	}
 
-	mac, err := server.MAC(bridge)
+	mac, err := c.server.MAC(bridge)
 	c.must(err)
 	own := netip.AddrPortFrom(cableNet.Addr().Next(), 4011)
 	m, err := (&client.Client{Style: client.EDK2, Arch: archX64}).BootRequest(c.port.MAC, own.Addr())
@@ -229,6 +239,26 @@ func TestBridgePort(t *testing.T) {
 	got := awaitReply(ctx, t, c.port, m, map[dhcpv4.TransactionID]bool{})
 	if got.Src != netip.AddrPortFrom(cableNet.Addr(), 4011) || got.Dst != own {
 		t.Errorf("ACK from %v to %v", got.Src, got.Dst)
+	}
+}
+
+// What a DHCP server behind a bridge port does to network boot is noticed.
+func TestNamesMeddlerBehindBridgePort(t *testing.T) {
+	labtest.Need(t, false)
+	ctx := labtest.Context(t, 30*time.Second)
+	c, _ := bridged(ctx, t)
+	server := netip.MustParseAddr("198.51.100.9")
+	offer, err := dhcpv4.New(dhcpv4.WithMessageType(dhcpv4.MessageTypeOffer), dhcpv4.WithYourIP(net.IP{198, 51, 100, 50}),
+		dhcpv4.WithServerIP(server.AsSlice()), dhcpv4.WithOption(dhcpv4.OptServerIdentifier(server.AsSlice())),
+		dhcpv4.WithOption(dhcpv4.OptClassIdentifier("PXEClient")))
+	c.must(err)
+	offer.OpCode = dhcpv4.OpcodeBootReply
+	c.must(c.port.Send(wire.Datagram{
+		SrcMAC: c.port.MAC, DstMAC: wire.Broadcast, Payload: offer.ToBytes(),
+		Src: netip.AddrPortFrom(server, 67), Dst: netip.MustParseAddrPort("255.255.255.255:68"),
+	}))
+	if _, err := c.daemon.Log.Wait(ctx, `"trouble": "server_claims_pxe", "server": "`+server.String()); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -248,7 +278,6 @@ func TestBridgeAndItsPort(t *testing.T) {
 	}
 	c := &cabled{t: t, client: ns, server: server, root: root}
 	c.plug(1)
-	const bridge = "br7"
 	overBridge := netip.MustParsePrefix("203.0.113.77/24")
 	c.must(server.Bridge(bridge))
 	c.must(server.IP("addr", "add", overBridge.String(), "dev", bridge))
