@@ -257,27 +257,32 @@ func TestDaemonPrivileges(t *testing.T) {
 	if err != nil {
 		t.Skip("needs setpriv (util-linux)")
 	}
-	var caps []string
-	for _, c := range strings.Fields(unitFile(t)["AmbientCapabilities"]) {
-		caps = append(caps, "+"+strings.ToLower(strings.TrimPrefix(c, "CAP_")))
+	asUser := func(caps ...string) []string {
+		set := "-all"
+		for _, c := range caps {
+			set += ",+" + strings.ToLower(strings.TrimPrefix(c, "CAP_"))
+		}
+		return []string{
+			setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
+			"--inh-caps=" + set, "--ambient-caps=" + set, "--bounding-set=" + set,
+		}
 	}
-	set := "-all," + strings.Join(caps, ",")
 	for name, c := range map[string]struct {
 		through []string
 		uid     string
+		keep    privilege.Set
+		tier    string
 	}{
-		"user with the unit's capabilities": {
-			[]string{
-				setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
-				"--inh-caps=" + set, "--ambient-caps=" + set, "--bounding-set=" + set,
-			}, "65534",
+		"user with the unit's capabilities": {asUser(strings.Fields(unitFile(t)["AmbientCapabilities"])...), "65534", privilege.Needed, "native"},
+		"user with those of the socket datapath": {
+			asUser(strings.Split(privilege.NeededSocket.String(), ", ")...), "65534", privilege.NeededSocket, "socket",
 		},
-		"root": {nil, "0"},
+		"root": {nil, "0", privilege.Needed, "native"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ns := newNamespace(t)
 			d := startDaemon(t, ns, c.through...)
-			keep := privilege.Needed
+			keep := c.keep
 			if c.uid == "0" {
 				keep |= privilege.SetOf(privilege.DACReadSearch)
 				if !unlimitedMemlock(t) {
@@ -295,17 +300,17 @@ func TestDaemonPrivileges(t *testing.T) {
 					t.Errorf("%s of its threads is %v, want %s", key, got, want)
 				}
 			}
-			native := func(st *control.Status) bool {
-				return len(st.Interfaces) == 1 && st.Interfaces[0].Serving() && st.Interfaces[0].Tier == "native"
+			serving := func(st *control.Status) bool {
+				return len(st.Interfaces) == 1 && st.Interfaces[0].Serving() && st.Interfaces[0].Tier == c.tier
 			}
-			before := d.awaitStatus(t, "serving by native AF_XDP", native).Interfaces[0].Index
+			before := d.awaitStatus(t, "serving by "+c.tier, serving).Interfaces[0].Index
 			d.await(t, "WATCHDOG=1")
 
 			// What is kept is what it takes to begin anew.
 			ns.run(t, "ip", "link", "del", "v0")
 			d.awaitStatus(t, "without its interface", func(st *control.Status) bool { return !st.Interfaces[0].Serving() })
 			ns.plug(t)
-			d.awaitStatus(t, "serving the new interface", func(st *control.Status) bool { return native(st) && st.Interfaces[0].Index != before })
+			d.awaitStatus(t, "serving the new interface", func(st *control.Status) bool { return serving(st) && st.Interfaces[0].Index != before })
 
 			if c.uid == "0" { // its files may be anybody's: it was root that was told to serve them
 				d.giveFilesAway(t)
