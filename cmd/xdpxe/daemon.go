@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -146,12 +147,24 @@ func (d *daemon) start(ctx context.Context) error {
 	if err := d.startPorts(ctx, cfg); err != nil {
 		return err
 	}
+	warnOfForeignDir(d.log, filepath.Dir(cfg.Control))
 	if err := dropPrivileges(d.log); err != nil {
 		return err
 	}
 	notifyOr(d.log, notify.Ready(d.summary()))
 	d.group.Go(func() error { return notify.Watchdog(ctx, func() bool { return d.alive(time.Now()) }) })
 	return nil
+}
+
+// warnOfForeignDir says what root will miss in the directory of another user,
+// as the service's is when the daemon is then started by hand: it reads on but
+// no longer writes there.
+func warnOfForeignDir(log *zap.Logger, dir string) {
+	var st unix.Stat_t
+	if os.Geteuid() == 0 && unix.Stat(dir, &st) == nil && st.Uid != 0 {
+		log.Warn("the directory of the control socket is another user's: after a change of interfaces VLAN offloads cannot be recorded there, "+
+			"nor the socket be removed at the end; make it root's (chown), or name another (control:)", zap.String("dir", dir), zap.Uint32("uid", st.Uid))
+	}
 }
 
 // dropPrivileges keeps what following changes takes: attaching again,

@@ -327,6 +327,9 @@ func TestDaemonPrivileges(t *testing.T) {
 			if err := d.Wait(); err != nil {
 				t.Errorf("the daemon ended with %v", err)
 			}
+			if warned := strings.Contains(d.log.String(), "directory of the control socket is another user's"); warned != (c.uid == "0") {
+				t.Errorf("warned of the run directory, which is the user's: %v", warned)
+			}
 			if _, err := d.client.Status(t.Context()); !errors.Is(err, control.ErrNoDaemon) {
 				t.Errorf("control socket: %v", err)
 			}
