@@ -95,7 +95,8 @@ type Client struct {
 	deadline time.Duration
 	wait     time.Duration
 	retries  int
-	last     []byte // the packet that a timeout repeats
+	last     []byte          // the packet that a timeout repeats
+	again    [headerLen]byte // the ACK of a duplicate, which it does not
 }
 
 // Start begins a transfer and returns the RRQ. What is returned, here and
@@ -308,8 +309,7 @@ func (c *Client) unexpected(ahead int16, block uint16, n int) []byte {
 			return c.ack()
 		case DuplicateAckThat:
 			c.stats.Acks++
-			c.last = appendACK(c.last[:0], block)
-			return c.last
+			return appendACK(c.again[:0], block)
 		}
 		return nil
 	}
