@@ -40,6 +40,8 @@ type Config struct {
 	ServerPID int // whose CPU time and memory are measured, with all its children's. 0: nobody's
 	Spans     int // clients that get a span in the result, at most
 
+	take func(offset int64, b []byte) bool // instead of File
+
 	// Progress is called about once a second. nil: it is not.
 	Progress func(Progress)
 }
@@ -87,7 +89,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Transfer.Retry.First == 0 {
 		c.Transfer.Retry = tftpc.EDK2Retry()
 	}
-	c.Transfer.Size, c.Transfer.Check = -1, nil
+	c.Transfer.Size, c.Transfer.Check = -1, c.take
 	if c.File != nil {
 		c.Transfer.Size, c.Transfer.Check = int64(len(c.File)), tftpc.Against(c.File)
 	}

@@ -107,6 +107,7 @@ func (w *worker) receive(c *client, now time.Duration) {
 	before := c.Client.Stats().Bytes
 	impaired := w.cfg.In.active()
 	for i := range n {
+		w.rx.msgs[i].hdr.Namelen = unix.SizeofSockaddrInet6 // the kernel shortened it
 		if !c.server.sameHost(&w.rx.from[i]) {
 			w.tally.strangers++
 			continue
@@ -118,7 +119,6 @@ func (w *worker) receive(c *client, now time.Duration) {
 		} else {
 			w.burst(c, now, port, p, segment)
 		}
-		w.rx.msgs[i].hdr.Namelen = unix.SizeofSockaddrInet6
 	}
 	if w.cfg.Slow.Rate > 0 && c.slow && c.Outcome() == tftpc.Running {
 		w.slow(c, now, c.Client.Stats().Bytes-before)

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpxe/xdpxe/bench/result"
 	"github.com/xdpxe/xdpxe/bench/tftpc"
 )
 
@@ -26,10 +27,12 @@ type client struct {
 	free   time.Duration // when a slow client is done with what it took
 	paused bool          // until then
 
-	began     time.Duration // the transfer, its probe included
-	bytes     int64         // of the files that came, over all loops
-	busy      time.Duration // spent on transfers
-	completed int
+	began time.Duration // the transfer, its probe included
+	bytes int64         // of the files that came, over all loops
+	busy  time.Duration // spent on transfers
+
+	spanned bool // its transfers get spans
+	marks   []result.Mark
 }
 
 // socket is a client's for one transfer, which it stands for. Packets that are
@@ -66,6 +69,7 @@ type worker struct {
 	pool    [][]byte
 	rx      receiver
 	tally   tally
+	fault   error
 
 	stop  *atomic.Bool
 	moved atomic.Int64 // bytes so far, for progress
@@ -110,6 +114,13 @@ func (w *worker) close() {
 	for i := range w.clients {
 		if s := w.clients[i].sock; s != nil && s.fd >= 0 {
 			unix.Close(s.fd)
+			s.fd = -1
+		}
+	}
+	for _, e := range w.queue {
+		if e.sock != nil && e.sock.fd >= 0 {
+			unix.Close(e.sock.fd)
+			e.sock.fd = -1
 		}
 	}
 	if w.epfd >= 0 {
@@ -190,7 +201,7 @@ func (w *worker) due(e event, now time.Duration) {
 		case !c.paused: // what a slow client did not read is no silence
 			if p := c.Expire(now); p != nil {
 				w.send(c, now, p)
-				w.tally.mark(c, now, "retry")
+				c.mark(now, "retry")
 			}
 		}
 		w.settle(c, now)
