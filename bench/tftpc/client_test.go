@@ -178,6 +178,11 @@ func TestFirstByteAndTID(t *testing.T) {
 		t.Errorf("%v at %v", c.Outcome(), c.Stats().Ended)
 	}
 	c.Start(0, &cfg)
+	if p := c.Abort(1, 0, "stop"); p != nil || c.Outcome() != Aborted {
+		t.Errorf("nobody is told %q, %v", p, c.Outcome())
+	}
+	c.Start(0, &cfg)
+	c.Take(0, tid, agreed.in)
 	if p := c.Abort(1, 0, "stop"); !bytes.Equal(p, errorPacket(0, "stop")) || c.Outcome() != Aborted || c.Abort(2, 0, "stop") != nil {
 		t.Errorf("%q, %v", p, c.Outcome())
 	}
