@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -126,7 +127,7 @@ func (s *fake) waitErrors(n int, text string) {
 func TestUnreachable(t *testing.T) {
 	file := Pattern(1000)
 	gone := listen(t)
-	addr := gone.LocalAddr().(interface{ AddrPort() netip.AddrPort }).AddrPort()
+	addr := gone.LocalAddr().(*net.UDPAddr).AddrPort()
 	gone.Close()
 	r := load(t, config(addr, file))
 	if !maps.Equal(r.Failures, map[string]uint64{"ICMP unreachable": 6}) || r.Packets.Resent != 0 {
