@@ -183,6 +183,8 @@ func TestSources(t *testing.T) {
 	cfg.Clients, cfg.Loops = 300, 1
 	cfg.Source = netip.MustParsePrefix("127.77.0.0/16")
 	r := load(t, cfg)
+	server.mu.Lock()
+	defer server.mu.Unlock()
 	if r.Completed != 300 || len(server.sources) != 300 || server.sources[netip.MustParseAddr("127.77.1.43")] != 1 {
 		t.Errorf("%d completed, from %d addresses: %v", r.Completed, len(server.sources), r.Failures)
 	}
