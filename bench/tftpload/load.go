@@ -3,8 +3,8 @@
 //
 // A thread plays its share of the clients: one epoll, one socket and one tftpc
 // state machine for each client, one queue of what happens at a time of its own
-// (deadlines, arrivals, delayed packets). With UDP_GRO one system call brings a
-// whole window of a client's; without, recvmmsg does. An acknowledgement is one
+// (deadlines, arrivals, delayed packets). One recvmmsg brings what there is for a
+// client, with UDP_GRO a whole window in one message. An acknowledgement is one
 // sendto: each leaves by another socket, so there is nothing to batch.
 //
 // Impairments are played in the client, by a seeded generator of its own for
@@ -90,7 +90,10 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	stopWatching := watch(&cfg, workers, began, meter)
 	done.Wait()
 	stopWatching()
-	return newReport(&cfg, workers, meter.stop()), nil
+	r := newReport(&cfg, workers)
+	meter.stop(r)
+	r.Limit = r.limit(&cfg)
+	return r, nil
 }
 
 func newWorker(cfg *Config, i int, server address, arrivals []time.Duration, stop *atomic.Bool) *worker {
@@ -104,7 +107,11 @@ func newWorker(cfg *Config, i int, server address, arrivals []time.Duration, sto
 	// Small datagrams take more than twice their size, and both directions of a
 	// slow client's window may wait.
 	w.buffer = max(leastBuffer, 4*blksize*cfg.Transfer.Request.Window)
-	w.rx.init(cfg.GRO, blksize+5)
+	each := blksize + 5 // one more than it may have
+	if cfg.GRO {
+		each = groBuffer
+	}
+	w.rx.init(each)
 	w.tally.init()
 	for k := i; k < cfg.Clients; k += cfg.Threads {
 		c := client{index: k, slow: cfg.slow(k), loops: cfg.Loops, server: server}

@@ -3,6 +3,7 @@ package tftpload
 import (
 	"bytes"
 	"os"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -44,12 +45,41 @@ type ServerUsage struct {
 	RSS, Anon int64 // the highest that was seen
 }
 
-// meter watches a server's process.
+// machineTime is what the processors did for processes.
+type machineTime struct {
+	at   time.Time
+	all  time.Duration // for all of them, without interrupts, which belong to nobody
+	self time.Duration // for this one
+}
+
+// hertz is the unit of /proc/stat's times (USER_HZ), the same on all machines that Go runs on.
+const hertz = 100
+
+func readMachine() (m machineTime) {
+	m.at = time.Now()
+	text, err := os.ReadFile("/proc/stat")
+	line, _, _ := bytes.Cut(text, []byte{'\n'})
+	// cpu user nice system idle iowait irq softirq steal …
+	if fields := bytes.Fields(line); err == nil && len(fields) > 4 {
+		for _, f := range fields[1:4] {
+			n, _ := strconv.ParseInt(string(f), 10, 64) // the kernel writes numbers
+			m.all += time.Duration(n) * (time.Second / hertz)
+		}
+	}
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) == nil {
+		m.self = time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	return m
+}
+
+// meter watches the server's process and the machine.
 type meter struct {
-	pid    int
-	before procstat.Usage
-	peak   procstat.Usage
-	err    error
+	pid     int
+	before  procstat.Usage
+	peak    procstat.Usage
+	err     error
+	machine machineTime
 }
 
 func startMeter(pid int) *meter {
@@ -58,6 +88,7 @@ func startMeter(pid int) *meter {
 		m.before, m.err = procstat.Read(pid)
 		m.peak = m.before
 	}
+	m.machine = readMachine()
 	return m
 }
 
@@ -72,16 +103,17 @@ func (m *meter) look() {
 	}
 }
 
-// stop returns what the server took since the start, and why it cannot be told.
-func (m *meter) stop() serverTook {
+// stop puts into the report what the server and others took since the start.
+func (m *meter) stop(r *Report) {
 	m.look()
 	if m.pid == 0 {
-		return serverTook{}
+		return
 	}
-	return serverTook{usage: &ServerUsage{CPU: m.peak.CPU - m.before.CPU, RSS: m.peak.RSS, Anon: m.peak.Anon}, err: m.err}
-}
-
-type serverTook struct {
-	usage *ServerUsage // nil: nobody asked
-	err   error
+	r.Server, r.ServerErr = &ServerUsage{CPU: m.peak.CPU - m.before.CPU, RSS: m.peak.RSS, Anon: m.peak.Anon}, m.err
+	now := readMachine()
+	room := now.at.Sub(m.machine.at) * time.Duration(runtime.NumCPU())
+	others := (now.all - m.machine.all) - (now.self - m.machine.self) - r.Server.CPU
+	if room > 0 {
+		r.Others = min(max(others.Seconds()/room.Seconds(), 0), 1)
+	}
 }

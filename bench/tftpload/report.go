@@ -2,7 +2,6 @@ package tftpload
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -35,21 +34,25 @@ type Report struct {
 	Ran       float64       // the share that it ran
 	Server    *ServerUsage  // nil: it was not asked for
 	ServerErr error         // why it is incomplete
+	Others    float64      // share of the machine's processor time that neither took, where the server's is known
 	Limit     result.Limit
+
+	lastArrival time.Duration // as planned
 
 	Throughput []result.Point // bytes a second, each over a tenth of one
 	Spans      []result.Span
 }
 
 // newReport adds up what the workers saw.
-func newReport(cfg *Config, workers []*worker, server serverTook) *Report {
+func newReport(cfg *Config, workers []*worker) *Report {
 	r := &Report{
 		Transfers: uint64(cfg.Clients) * uint64(cfg.Loops), Failures: map[string]uint64{}, Times: result.NewHistogram(), First: result.NewHistogram(),
-		Server: server.usage, ServerErr: server.err,
 	}
 	first, last := tftpc.Never, time.Duration(0)
-	var slices []int64
-	var lastArrival time.Duration
+	if len(workers) > 0 {
+		r.lastArrival = slices.Max(workers[0].arrival)
+	}
+	var perSlice []int64
 	for _, w := range workers {
 		t := &w.tally
 		r.Completed += t.completed
@@ -71,10 +74,10 @@ func newReport(cfg *Config, workers []*worker, server serverTook) *Report {
 		}
 		first, last = min(first, t.first), max(last, t.last)
 		for i, n := range t.perSlice {
-			if i == len(slices) {
-				slices = append(slices, 0)
+			if i == len(perSlice) {
+				perSlice = append(perSlice, 0)
 			}
-			slices[i] += n
+			perSlice[i] += n
 		}
 		r.Spans = append(r.Spans, t.spans...)
 		r.ClientCPU += t.cpu.ran
@@ -85,22 +88,12 @@ func newReport(cfg *Config, workers []*worker, server serverTook) *Report {
 		}
 	}
 	r.Wall = max(0, last-first)
-	for _, w := range workers {
-		for _, at := range w.arrival {
-			lastArrival = max(lastArrival, at)
-		}
-	}
-	for i, n := range slices {
+	for i, n := range perSlice {
 		r.Throughput = append(r.Throughput, result.Point{T: (time.Duration(i) * slice).Seconds(), V: float64(n) / slice.Seconds()})
 	}
 	r.Fairness = fairness(workers)
-	r.sortSpans()
-	r.Limit = r.limit(cfg, lastArrival)
-	return r
-}
-
-func (r *Report) sortSpans() {
 	slices.SortStableFunc(r.Spans, func(a, b result.Span) int { return cmp.Compare(a.From, b.From) })
+	return r
 }
 
 func addStats(sum, s *tftpc.Stats) {
@@ -151,25 +144,4 @@ func (r *Report) Repeated() float64 {
 		return 0
 	}
 	return float64(r.Packets.DuplicateBytes) / all
-}
-
-// Thresholds of the verdict.
-const (
-	busyThread  = 0.9 // a thread that was idle less than the rest had always something to do
-	lateArrival = 0.9 // clients who came until then were the reason for the length of the load
-)
-
-// limit says who was it.
-func (r *Report) limit(cfg *Config, lastArrival time.Duration) result.Limit {
-	switch {
-	case r.Overflows > 0:
-		return result.Limit{By: result.ByGenerator, Why: fmt.Sprintf("the clients' own socket buffers lost %d messages", r.Overflows)}
-	case r.Busy >= busyThread:
-		return result.Limit{By: result.ByGenerator, Why: fmt.Sprintf("its busiest thread ran %.0f %% of the time and waited for a processor %.0f %%", 100*r.Ran, 100*(r.Busy-r.Ran))}
-	case lastArrival.Seconds() >= lateArrival*r.Wall.Seconds() && lastArrival > 0:
-		return result.Limit{By: result.ByRequest, Why: "clients came as planned until the end"}
-	case cfg.Slow.Share > 0 || cfg.In.active() || cfg.Out.active():
-		return result.Limit{By: result.ByRequest, Why: fmt.Sprintf("the clients are slow or their network is bad; the generator's threads were busy %.0f %% at most", 100*r.Busy)}
-	}
-	return result.Limit{By: result.ByServer, Why: fmt.Sprintf("the generator lost nothing and its threads were busy %.0f %% at most", 100*r.Busy)}
 }

@@ -105,22 +105,26 @@ func TestFairness(t *testing.T) {
 }
 
 func TestLimit(t *testing.T) {
+	server := &ServerUsage{CPU: 2 * time.Second}
 	for _, c := range []struct {
 		name   string
 		r      Report
 		cfg    Config
-		late   time.Duration
 		by, in string
 	}{
-		{"idle", Report{Busy: 0.5}, Config{}, 0, result.ByServer, "busy 50 % at most"},
-		{"own loss", Report{Overflows: 2}, Config{}, 0, result.ByGenerator, "lost 2 messages"},
-		{"slow clients' loss", Report{SlowOverflows: 2}, Config{Slow: Slow{Share: 0.1}}, 0, result.ByRequest, "slow"},
-		{"busy", Report{Busy: 0.95, Ran: 0.6}, Config{}, 0, result.ByGenerator, "ran 60 % of the time and waited for a processor 35 %"},
-		{"arrivals", Report{Wall: time.Second}, Config{}, 950 * time.Millisecond, result.ByRequest, "as planned"},
-		{"arrivals, but long", Report{Wall: time.Second}, Config{}, 500 * time.Millisecond, result.ByServer, ""},
-		{"bad network", Report{}, Config{In: Impairment{Loss: 0.01}}, 0, result.ByRequest, "network"},
+		{"idle", Report{Busy: 0.5}, Config{}, result.ByServer, "busy 50 % at most"},
+		{"own loss", Report{Overflows: 2}, Config{}, result.ByGenerator, "lost 2 messages"},
+		{"slow clients' loss", Report{SlowOverflows: 2}, Config{Slow: Slow{Share: 0.1}}, result.ByRequest, "slow"},
+		{"busy", Report{Busy: 0.95, Ran: 0.92}, Config{}, result.ByGenerator, "ran 92 % of the time"},
+		{"crowded out", Report{Busy: 0.95, Ran: 0.6}, Config{}, result.ByGenerator, "ran 60 % of the time and waited for a processor 35 %"},
+		{"crowded out by a cheap server", Report{Busy: 0.95, Ran: 0.6, Server: server, ClientCPU: 1500 * time.Millisecond}, Config{}, result.ByGenerator, "waited"},
+		{"crowded out by the server", Report{Busy: 0.95, Ran: 0.3, Server: server, ClientCPU: 800 * time.Millisecond}, Config{}, result.ByServer, "it took 2.00 s, the generator 0.80 s"},
+		{"crowded out by others", Report{Busy: 0.95, Ran: 0.3, Server: server, ClientCPU: 800 * time.Millisecond, Others: 0.3}, Config{}, result.ByGenerator, "other processes took 30 %"},
+		{"arrivals", Report{Wall: time.Second, lastArrival: 950 * time.Millisecond}, Config{}, result.ByRequest, "as planned"},
+		{"arrivals, but long", Report{Wall: time.Second, lastArrival: 500 * time.Millisecond}, Config{}, result.ByServer, ""},
+		{"bad network", Report{}, Config{In: Impairment{Loss: 0.01}}, result.ByRequest, "network"},
 	} {
-		if l := c.r.limit(&c.cfg, c.late); l.By != c.by || !strings.Contains(l.Why, c.in) {
+		if l := c.r.limit(&c.cfg); l.By != c.by || !strings.Contains(l.Why, c.in) {
 			t.Errorf("%s: %+v", c.name, l)
 		}
 	}

@@ -36,6 +36,7 @@ func (r *Report) Row(name string) result.Row {
 		perGiB("server CPU per GiB", s.CPU.Seconds())
 		row.Add("server RSS", result.Bytes, float64(s.RSS))
 		row.Add("server anon", result.Bytes, float64(s.Anon))
+		row.Add("others' CPU", result.Share, r.Others)
 	}
 	limit := r.Limit
 	row.Limit = &limit

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	groBuffer = 64 << 10 // more than one UDP message
-	batch     = 32       // datagrams of one recvmmsg
+	batch     = 32       // messages of one recvmmsg
+	groBuffer = 64 << 10 // more than one UDP message; what is not used costs nothing
 	controls  = 64       // bytes of control messages
 )
 
@@ -23,51 +23,38 @@ type receiver struct {
 	iovs    []unix.Iovec
 	bytes   []byte
 	each    int // bytes for a message
-	control [controls]byte
+	control []byte
 }
 
-// init makes room for one coalesced message, or for a batch of datagrams of so
-// many bytes.
-func (r *receiver) init(gro bool, datagram int) {
-	n := batch
-	if r.each = datagram; gro {
-		n, r.each = 1, groBuffer
-	}
-	r.msgs, r.from, r.iovs = make([]mmsghdr, n), make([]address, n), make([]unix.Iovec, n)
-	r.bytes = make([]byte, n*r.each)
+// init makes room for a batch of messages of so many bytes.
+func (r *receiver) init(each int) {
+	r.each = each
+	r.msgs, r.from, r.iovs = make([]mmsghdr, batch), make([]address, batch), make([]unix.Iovec, batch)
+	r.bytes, r.control = make([]byte, batch*each), make([]byte, batch*controls)
 	for i := range r.msgs {
-		r.iovs[i] = unix.Iovec{Base: &r.bytes[i*r.each]}
-		r.iovs[i].SetLen(r.each)
+		r.iovs[i] = unix.Iovec{Base: &r.bytes[i*each]}
+		r.iovs[i].SetLen(each)
 		h := &r.msgs[i].hdr
 		h.Name, h.Iov, h.Iovlen = (*byte)(unsafe.Pointer(&r.from[i].raw)), &r.iovs[i], 1
-		h.Namelen = unix.SizeofSockaddrInet6
+		h.Control = &r.control[i*controls]
+		r.prepare(i)
 	}
 }
 
-// receive takes what is there, up to a batch.
-func (r *receiver) receive(fd int, gro bool) (int, unix.Errno) {
-	if !gro {
-		return recvmmsg(fd, r.msgs)
-	}
-	h := &r.msgs[0].hdr
-	h.Control = &r.control[0]
-	h.SetControllen(controls)
-	n, errno := recvmsg(fd, h, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	r.msgs[0].len = uint32(n)
-	return 1, 0
+// prepare makes the i-th message ready again: the kernel shortens what it fills.
+func (r *receiver) prepare(i int) {
+	r.msgs[i].hdr.Namelen = unix.SizeofSockaddrInet6
+	r.msgs[i].hdr.SetControllen(controls)
 }
 
 // message returns the i-th message and the length of its datagrams. What is
 // longer than the room for it is cut, which makes it too long still.
-func (r *receiver) message(i int, gro bool) (p []byte, segment int) {
+func (r *receiver) message(i int) (p []byte, segment int) {
 	n := min(int(r.msgs[i].len), r.each)
 	p = r.bytes[i*r.each:][:n]
 	segment = n
-	if gro {
-		if b := cmsg(r.control[:r.msgs[i].hdr.Controllen], unix.SOL_UDP, unix.UDP_GRO); len(b) >= 4 {
+	if control := r.control[i*controls:][:r.msgs[i].hdr.Controllen]; len(control) > 0 {
+		if b := cmsg(control, unix.SOL_UDP, unix.UDP_GRO); len(b) >= 4 {
 			segment = int(binary.NativeEndian.Uint32(b))
 		}
 	}
@@ -100,19 +87,19 @@ func (w *worker) ready(i int, events uint32) {
 
 // receive takes one batch. epoll tells if there is more.
 func (w *worker) receive(c *client, now time.Duration) {
-	n, errno := w.rx.receive(c.sock.fd, w.cfg.GRO)
+	n, errno := recvmmsg(c.sock.fd, w.rx.msgs)
 	if errno != 0 {
 		return // nothing, or an ICMP error, which comes by the error queue as well
 	}
 	before := c.Client.Stats().Bytes
 	impaired := w.cfg.In.active()
 	for i := range n {
-		w.rx.msgs[i].hdr.Namelen = unix.SizeofSockaddrInet6 // the kernel shortened it
+		p, segment := w.rx.message(i)
+		w.rx.prepare(i)
 		if !c.server.sameHost(&w.rx.from[i]) {
 			w.tally.strangers++
 			continue
 		}
-		p, segment := w.rx.message(i, w.cfg.GRO)
 		port := w.rx.from[i].port()
 		if impaired {
 			w.arrive(c, now, port, p, segment)
