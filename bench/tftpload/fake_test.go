@@ -198,13 +198,13 @@ func (s *fake) transfer(conn *net.UDPConn, to netip.AddrPort, options []string) 
 	}
 }
 
-// lastACKs waits until the server has seen n acknowledgements: those of final
-// blocks may still be on their way when their clients are done.
-func (s *fake) waitACKs(n int64) {
+// wait waits until the server has seen n of something: what is on its way when
+// the clients are done.
+func (s *fake) wait(what string, seen *atomic.Int64, n uint64) {
 	s.t.Helper()
-	for end := time.Now().Add(20 * time.Second); s.acks.Load() < n; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			s.t.Fatalf("the server saw %d ACKs, want %d", s.acks.Load(), n)
+	for end := time.Now().Add(20 * time.Second); seen.Load() != int64(n); time.Sleep(time.Millisecond) {
+		if seen.Load() > int64(n) || time.Now().After(end) {
+			s.t.Fatalf("the server saw %d %s, want %d", seen.Load(), what, n)
 		}
 	}
 }

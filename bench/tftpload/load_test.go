@@ -25,7 +25,6 @@ func blocks(numbers ...int) map[int]bool {
 // file has 100 blocks; six transfers are made of it.
 func TestKnownFaults(t *testing.T) {
 	file := Pattern(99*64 + 10)
-	const transfers = 6
 	type counts struct {
 		duplicates, duplicateBytes, beyond, ignored, acks uint64 // of one transfer
 	}
@@ -36,7 +35,7 @@ func TestKnownFaults(t *testing.T) {
 		want     counts
 		failure  string // of every transfer
 		errors   string // that the server gets from each client
-		requests int64  // 0: one each
+		requests uint64 // 0: one each
 	}{
 		{name: "none", want: counts{acks: 14}},
 		{name: "in lock-step", change: func(c *Config) { c.Transfer.Request.Window = 0 }, want: counts{acks: 101}},
@@ -54,7 +53,8 @@ func TestKnownFaults(t *testing.T) {
 		{name: "no such file", faults: faults{refuse: "File not found"}, failure: "ERROR 1 File not found"},
 		{name: "OACK with too much", faults: faults{oack: []string{"blksize", "65"}}, failure: "bad OACK: blksize=65", errors: "4 Malformatted OACK packet"},
 		{name: "OACK with another size", faults: faults{oack: []string{"tsize", "65"}}, failure: "wrong size", errors: "8 User aborted the transfer"},
-		{name: "silence", faults: faults{silent: 20}, change: quick, want: counts{acks: 3 + 2}, failure: "timeout"},
+		{name: "silence", faults: faults{silent: 20}, change: func(c *Config) { c.Loops, c.Transfer.Retry = 1, tftpc.Retry{First: time.Second, Retries: 2} },
+			want: counts{acks: 3 + 2}, failure: "timeout"},
 		{name: "silence from the start", faults: faults{ignore: true}, change: quick, failure: "timeout", requests: 3},
 		{name: "the probe first", change: func(c *Config) { c.Probe = true }, want: counts{acks: 14}, errors: "8 User aborted the transfer", requests: 2},
 		{name: "the probe gets no tsize", faults: faults{oack: []string{"blksize", "64"}}, change: func(c *Config) { c.Probe = true },
@@ -70,6 +70,7 @@ func TestKnownFaults(t *testing.T) {
 					c.change(&cfg)
 				}
 				r := load(t, cfg)
+				transfers := r.Transfers
 				p := r.Packets
 				if got, want := (counts{p.Duplicates, p.DuplicateBytes, p.Beyond, p.Ignored, p.Acks}), (counts{
 					c.want.duplicates * transfers, c.want.duplicateBytes * transfers, c.want.beyond * transfers, c.want.ignored * transfers, c.want.acks * transfers,
@@ -79,20 +80,21 @@ func TestKnownFaults(t *testing.T) {
 				failures := map[string]uint64{}
 				if c.failure != "" {
 					failures[c.failure] = transfers
-				} else if r.Bytes != int64(transfers*len(file)) || r.Fairness <= 0 || r.Fairness > 1.0001 || r.Goodput() <= 0 {
+				} else if r.Bytes != int64(transfers)*int64(len(file)) || r.Fairness <= 0 || r.Fairness > 1.0001 || r.Goodput() <= 0 {
 					t.Errorf("%d bytes, fairness %g, goodput %g", r.Bytes, r.Fairness, r.Goodput())
 				}
 				if !maps.Equal(r.Failures, failures) {
 					t.Errorf("failures %v, want %v", r.Failures, failures)
 				}
-				if want := max(c.requests, 1) * transfers; server.requests.Load() != want || p.Requests != uint64(want) {
-					t.Errorf("the server saw %d requests, the clients sent %d, want %d", server.requests.Load(), p.Requests, want)
+				if want := max(c.requests, 1) * transfers; p.Requests != want {
+					t.Errorf("%d requests, want %d", p.Requests, want)
 				}
+				server.wait("requests", &server.requests, p.Requests)
 				if !c.faults.ignore && c.errors == "" {
-					server.waitACKs(int64(p.Acks))
+					server.wait("ACKs", &server.acks, p.Acks)
 				}
 				if c.errors != "" {
-					server.waitErrors(transfers, c.errors)
+					server.waitErrors(int(transfers), c.errors)
 				}
 			})
 		}

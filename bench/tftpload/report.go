@@ -34,7 +34,7 @@ type Report struct {
 	Ran       float64       // the share that it ran
 	Server    *ServerUsage  // nil: it was not asked for
 	ServerErr error         // why it is incomplete
-	Others    float64      // share of the machine's processor time that neither took, where the server's is known
+	Others    float64       // share of the machine's processor time that neither took, where the server's is known
 	Limit     result.Limit
 
 	lastArrival time.Duration // as planned

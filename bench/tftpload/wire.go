@@ -78,6 +78,8 @@ func (w *worker) ready(i int, events uint32) {
 				c.Unreachable(now)
 			}
 		}
+		// What is not on the queue (it may be full) would wake us for ever.
+		_, _ = unix.GetsockoptInt(c.sock.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	}
 	if events&unix.EPOLLIN != 0 && !c.paused {
 		w.receive(c, now)

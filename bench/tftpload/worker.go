@@ -195,6 +195,8 @@ func (w *worker) due(e event, now time.Duration) {
 	case resume:
 		c.paused = false
 		w.interest(c, unix.EPOLLIN)
+		w.receive(c, now) // before its patience is asked for
+		w.settle(c, now)
 	case expire:
 		if e.at != c.armed {
 			return // an earlier one took its place
