@@ -8,7 +8,7 @@
 // Outcome is no longer Running. Times are durations since an instant of the
 // driver's choosing.
 //
-// Rules has the habits in which firmware differs (../shared/PROTOCOL.md, 5.1):
+// Rules has the habits in which firmware differs (PROTOCOL.md section 5.1):
 // what a gap and a duplicate are answered with, what an OACK may hold, what a
 // timeout repeats. Nothing allocates for each packet. Every byte goes to Check,
 // in order and once.

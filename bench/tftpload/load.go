@@ -106,7 +106,7 @@ func newWorker(cfg *Config, i int, server address, arrivals []time.Duration, sto
 	blksize := max(cfg.Transfer.Request.Blksize, 1024) // an OACK or ERROR fits, too
 	// Small datagrams take more than twice their size, and both directions of a
 	// slow client's window may wait.
-	w.buffer = max(leastBuffer, 4*blksize*cfg.Transfer.Request.Window)
+	w.buffer = min(max(leastBuffer, 4*blksize*cfg.Transfer.Request.Window), mostBuffer)
 	each := blksize + 5 // one more than it may have
 	if cfg.GRO {
 		each = groBuffer

@@ -9,9 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leastBuffer is a socket's receive buffer at least. It is a bound, not memory:
-// the kernel holds no more than what a window brings.
-const leastBuffer = 1 << 20
+// Bounds of a socket's receive buffer, which is itself a bound, not memory: the
+// kernel holds no more than what a window brings.
+const (
+	leastBuffer = 1 << 20
+	mostBuffer  = 1 << 28
+)
 
 // openSocket opens a client's socket on a port of its own. It is not connected:
 // the answer to a request comes from another port than the one it went to, and

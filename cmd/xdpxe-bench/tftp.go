@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpxe/xdpxe/bench/procstat"
 	"github.com/xdpxe/xdpxe/bench/result"
 	"github.com/xdpxe/xdpxe/bench/tftpc"
 	"github.com/xdpxe/xdpxe/bench/tftpload"
@@ -103,6 +104,11 @@ func (t *tftpCommand) run(cmd *cobra.Command) error {
 	}
 	if err := t.mayAimAt(t.load.Server.Addr()); err != nil {
 		return err
+	}
+	if pid := t.load.ServerPID; pid != 0 {
+		if _, err := procstat.Read(pid); err != nil {
+			return fault.User(fmt.Errorf("--server-pid: %w", err), "")
+		}
 	}
 	unmap, err := t.content(cmd.Context())
 	if err != nil {

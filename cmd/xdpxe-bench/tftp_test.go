@@ -130,6 +130,7 @@ func TestTFTPMistakes(t *testing.T) {
 		{"--server 127.0.0.1 --file f --pattern 1 --clients 60000", "clients 60000"},
 		{"--server 127.0.0.1 --file f --pattern 1 --blksize 70000", "blksize 70000"},
 		{"--server 127.0.0.1 --file f --require fast", "bound"},
+		{"--server 127.0.0.1 --file f --server-pid 999999999", "--server-pid"},
 	} {
 		if code, _, stderr := runTFTP(strings.Fields(c.args)...); code != 1 || !strings.Contains(stderr, c.want) {
 			t.Errorf("%s: exit %d, %s", c.args, code, stderr)
