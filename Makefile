@@ -37,7 +37,7 @@ setup: ## only install what demo and test need
 
 fmt: ## format Go and C
 	gofmt -w .
-	clang-format-14 -i bpf/*.[ch]
+	find . -name '*.[ch]' ! -path '*/headers/*' -print0 | xargs -0 clang-format-14 -i
 
 lint: ## format check, vet, staticcheck
 	@.ci/test format vet staticcheck

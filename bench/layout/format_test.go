@@ -24,7 +24,7 @@ func TestFormatCheck(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
 			for path, text := range map[string]string{
-				".ci/test": source(t, ".ci/test"), ".ci/find-go": source(t, ".ci/find-go"), "bpf/.clang-format": source(t, "bpf/.clang-format"),
+				".ci/test": source(t, ".ci/test"), ".ci/find-go": source(t, ".ci/find-go"), ".clang-format": source(t, ".clang-format"),
 				"x.go": c.goFile, "bpf/x.c": c.cFile, "bpf/x.h": "\n",
 			} {
 				path = filepath.Join(dir, path)
