@@ -42,8 +42,8 @@ fmt: ## format Go and C
 lint: ## format check, vet, staticcheck
 	@.ci/test format vet staticcheck
 
-generate: ## compile the XDP program and its Go bindings
-	go generate ./bpf
+generate: ## compile the XDP programs and their Go bindings
+	go generate ./bpf ./bench/xdp
 
 generate-check: ## prove that the committed BPF objects match their source
 	@.ci/check-generated
