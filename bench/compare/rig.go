@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/xdpxe/xdpxe/bench/lab"
@@ -48,22 +49,29 @@ type bench struct {
 
 // Measure does a work on a peer (Comparison.Measure).
 func (r *Rig) Measure(ctx context.Context, w Work, p *peers.Peer) (run *result.Run, err error) {
+	err = r.with(ctx, w, p, func(b *bench, server *peers.Server) (err error) {
+		run, err = r.load(ctx, b, w.Load(Target{Interface: cable, Address: serverAddr.Addr(), File: b.vars.File,
+			Path: filepath.Join(b.vars.Root, b.vars.File), Pid: server.Pid()}))
+		if err == nil {
+			run.Settings = append(run.Settings, result.Setting{Name: ServerSetting, Value: strings.Join(server.Command, " ")})
+		}
+		return err
+	})
+	return run, err
+}
+
+// with calls f while the peer serves, and takes everything away again. That the
+// server ended meanwhile is an error too.
+func (r *Rig) with(ctx context.Context, w Work, p *peers.Peer, f func(b *bench, server *peers.Server) error) error {
 	b, err := r.lay(w)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, b.lab.Close()) }()
 	server, err := p.Start(ctx, b.server, b.vars, pin(r.ServerCPU)...)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = errors.Join(f(b, server), server.Stop())
 	}
-	run, err = r.load(ctx, b, w.Load(Target{Interface: cable, Address: serverAddr.Addr(), File: b.vars.File,
-		Path: b.lab.Path("root", b.vars.File), Pid: server.Pid()}))
-	if err = errors.Join(err, server.Stop()); err != nil {
-		return nil, err
-	}
-	run.Settings = append(run.Settings, result.Setting{Name: ServerSetting, Value: strings.Join(server.Command, " ")})
-	return run, nil
+	return errors.Join(err, b.lab.Close())
 }
 
 // lay makes the namespaces, the cable and the boot files.
@@ -103,7 +111,7 @@ func (r *Rig) lay(w Work) (b *bench, err error) {
 	if b.vars.BPFFS, err = l.MountBPF("peer"); err != nil {
 		return nil, err
 	}
-	return b, writeFile(l.Path("root", bootFile), max(w.Size, bootSize))
+	return b, writeFile(filepath.Join(b.vars.Root, bootFile), max(w.Size, bootSize))
 }
 
 // writeFile makes a file in which no two blocks are the same: blocks that were

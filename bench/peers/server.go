@@ -59,8 +59,8 @@ func (p *Peer) Start(ctx context.Context, on *lab.Namespace, v Vars, prefix ...s
 // Pid is the server's process id.
 func (s *Server) Pid() int { return s.process.Pid() }
 
-// Log is what the server wrote so far.
-func (s *Server) Log() string { return s.process.Log.String() }
+// Exited is closed when the server has ended.
+func (s *Server) Exited() <-chan struct{} { return s.process.Exited() }
 
 // Alive returns an error with the server's log if it has ended.
 func (s *Server) Alive() error {
