@@ -31,6 +31,7 @@ const cable = "cable0"
 var (
 	serverAddr = netip.MustParsePrefix("192.0.2.10/24") // RFC 5737
 	clientAddr = netip.MustParsePrefix("192.0.2.1/24")
+	clientNet  = netip.MustParsePrefix("192.0.2.128/25")
 	netmask    = netip.MustParseAddr("255.255.255.0")
 )
 
@@ -50,7 +51,7 @@ type bench struct {
 // Measure does a work on a peer (Comparison.Measure).
 func (r *Rig) Measure(ctx context.Context, w Work, p *peers.Peer) (run *result.Run, err error) {
 	err = r.with(ctx, w, p, func(b *bench, server *peers.Server) (err error) {
-		run, err = r.load(ctx, b, w.Load(Target{Interface: cable, Address: serverAddr.Addr(), File: b.vars.File,
+		run, err = r.load(ctx, b, w.Load(Target{Interface: cable, Address: serverAddr.Addr(), Clients: clientNet, File: b.vars.File,
 			Path: filepath.Join(b.vars.Root, b.vars.File), Pid: server.Pid()}))
 		if err == nil {
 			run.Settings = append(run.Settings, result.Setting{Name: ServerSetting, Value: strings.Join(server.Command, " ")})

@@ -25,23 +25,29 @@ type Work struct {
 type Target struct {
 	Interface string // the load's own, to the server
 	Address   netip.Addr
-	File      string // name of the file
-	Path      string // where it can be compared with
-	Pid       int    // the server's
+	Clients   netip.Prefix // addresses on the cable that nobody has
+	File      string       // name of the file
+	Path      string       // where it can be compared with
+	Pid       int          // the server's
 }
 
-// The works on DHCP.
+// answers are the figures of DHCP works.
+var answers = []string{"answered", "latency p50", "latency p99", "latency p99.9"}
+
+// The works on DHCP. Each clients' address that is asked from on port 4011 is
+// one that the server has to find by ARP, once.
 func dhcpWorks() []Work {
-	maximum := []string{"rate", "p50", "p99"}
+	most := append([]string{"highest rate"}, answers...)
 	return []Work{
-		{Name: "dhcp-max", Kind: peers.DHCP, Show: maximum, Ratios: []string{"rate"}, Load: func(t Target) []string {
+		{Name: "dhcp-max", Kind: peers.DHCP, Show: most, Ratios: []string{"highest rate"}, Load: func(t Target) []string {
 			return []string{"dhcp", "--interface", t.Interface, "--find-max"}
 		}},
-		{Name: "dhcp-10k", Kind: peers.DHCP, Show: []string{"answered", "p50", "p99", "p99.9"}, Ratios: []string{"p50", "p99"}, Load: func(t Target) []string {
-			return []string{"dhcp", "--interface", t.Interface, "--rate", "10000", "--duration", "3s"}
+		{Name: "dhcp-10k", Kind: peers.DHCP, Show: answers, Ratios: []string{"latency p50", "latency p99"}, Load: func(t Target) []string {
+			return []string{"dhcp", "--interface", t.Interface, "--rate", "10000", "--for", "3s"}
 		}},
-		{Name: "4011-max", Kind: peers.DHCP, Show: maximum, Ratios: []string{"rate"}, Load: func(t Target) []string {
-			return []string{"dhcp", "--interface", t.Interface, "--kind", "4011", "--server", t.Address.String(), "--find-max"}
+		{Name: "4011-max", Kind: peers.DHCP, Show: most, Ratios: []string{"highest rate"}, Load: func(t Target) []string {
+			return []string{"dhcp", "--interface", t.Interface, "--what", "bootserver", "--server", t.Address.String(),
+				"--client-net", t.Clients.String(), "--find-max"}
 		}},
 	}
 }
@@ -95,14 +101,12 @@ func parseCell(name string) (c Cell, err error) {
 
 func (c Cell) work(name string) Work {
 	return Work{Name: name, Kind: peers.TFTP, Size: c.Size,
-		Show: []string{"goodput", "p50", "p99", "server cpu"}, Ratios: []string{"goodput"},
+		Show:   []string{"goodput", "failed", "time p50", "time p99", "fairness", "server CPU per GiB", "server anon"},
+		Ratios: []string{"goodput", "time p99", "server CPU per GiB"},
 		Load: func(t Target) []string {
-			args := []string{"tftp", "--server", t.Address.String(), "--file", t.File, "--clients", strconv.Itoa(c.Clients),
-				"--blksize", strconv.Itoa(c.Blksize), "--windowsize", strconv.Itoa(c.Window), "--expect", t.Path, "--server-pid", strconv.Itoa(t.Pid)}
-			if c.GRO {
-				args = append(args, "--gro")
-			}
-			return args
+			return []string{"tftp", "--server", t.Address.String(), "--file", t.File, "--expect", t.Path, "--clients", strconv.Itoa(c.Clients),
+				"--blksize", strconv.Itoa(c.Blksize), "--windowsize", strconv.Itoa(c.Window), "--gro=" + strconv.FormatBool(c.GRO),
+				"--server-pid", strconv.Itoa(t.Pid)}
 		}}
 }
 

@@ -58,7 +58,7 @@ func TestCell(t *testing.T) {
 		t.Errorf("%+v", w)
 	}
 	args := strings.Join(w.Load(Target{Interface: "eth0", Address: netip.MustParseAddr("192.0.2.1"), File: "f", Path: "/r/f", Pid: 77}), " ")
-	for _, want := range []string{"tftp ", "192.0.2.1", "200", "1468", "16", "gro", "77"} {
+	for _, want := range []string{"tftp ", "192.0.2.1", "200", "1468", "16", "--gro=true", "77"} {
 		if !strings.Contains(args, want) {
 			t.Errorf("no %q in %q", want, args)
 		}
