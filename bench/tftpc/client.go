@@ -209,13 +209,18 @@ func (c *Client) Unreachable(now time.Duration) {
 	}
 }
 
-// Abort ends the transfer and returns the ERROR that tells the server.
+// Abort ends the transfer and returns the ERROR that tells the server, nil if it
+// has not answered yet: there is nobody to tell.
 func (c *Client) Abort(now time.Duration, code uint16, text string) []byte {
 	if c.outcome != Running {
 		return nil
 	}
 	c.detail.Text = text
-	return c.fail(now, Aborted, code, text)
+	p := c.fail(now, Aborted, code, text)
+	if c.tid == 0 {
+		return nil
+	}
+	return p
 }
 
 // oack takes an OACK. edk2 takes a repeated one as long as no DATA came.

@@ -32,8 +32,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrConfig says that a Config makes no sense.
-var ErrConfig = errors.New("load")
+var (
+	// ErrConfig says that a Config makes no sense.
+	ErrConfig = errors.New("load")
+	// ErrFetch says that Fetch did not get the file.
+	ErrFetch = errors.New("fetch")
+)
 
 // Run makes a load, in the calling thread's network namespace. When ctx ends, so
 // does it, with what was done until then.
@@ -209,31 +213,4 @@ func watch(cfg *Config, workers []*worker, began time.Time, m *meter) (stop func
 		}
 	})
 	return func() { close(end); done.Wait() }
-}
-
-// Fetch makes one transfer as cfg has it and returns the file, so that a load can
-// be held against it.
-func Fetch(ctx context.Context, cfg Config) ([]byte, error) {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
-	const most = 4 << 30
-	var file []byte
-	one := cfg
-	one.Clients, one.Loops, one.Threads, one.Probe, one.Spans, one.ServerPID, one.Progress = 1, 1, 1, false, 0, 0, nil
-	one.In, one.Out, one.Slow, one.Arrival = Impairment{}, Impairment{}, Slow{}, Arrival{}
-	one.File = nil
-	one.take = func(_ int64, b []byte) bool {
-		file = append(file, b...)
-		return len(file) <= most
-	}
-	r, err := Run(ctx, one)
-	if err != nil {
-		return nil, err
-	}
-	for reason := range r.Failures {
-		return nil, fmt.Errorf("fetch %s from %v: %s", cfg.Transfer.Request.Name, cfg.Server, reason)
-	}
-	return file, nil
 }

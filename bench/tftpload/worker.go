@@ -117,7 +117,7 @@ func (w *worker) close() {
 			s.fd = -1
 		}
 	}
-	for _, e := range w.queue {
+	for _, e := range w.queue.heap {
 		if e.sock != nil && e.sock.fd >= 0 {
 			unix.Close(e.sock.fd)
 			e.sock.fd = -1
@@ -143,12 +143,17 @@ func (w *worker) run() {
 			return
 		}
 		now := w.clock()
-		for len(w.queue) > 0 && w.queue[0].at <= now {
-			w.due(w.queue.pop(), now)
-		}
 		wait := lookEvery
-		if len(w.queue) > 0 {
-			wait = min(wait, max(0, w.queue[0].at-now))
+		for {
+			at, ok := w.queue.first()
+			if ok && at <= now {
+				w.due(w.queue.pop(), now)
+				continue
+			}
+			if ok {
+				wait = min(wait, at-now)
+			}
+			break
 		}
 		n, errno := epollWait(w.epfd, events[:], wait)
 		if errno != 0 {
@@ -289,7 +294,9 @@ func (w *worker) abandon() {
 			continue
 		}
 		if c.Outcome() == tftpc.Running && c.Client.Stats().Requests > 0 {
-			w.transmit(c, c.sock, w.port(c), c.Abort(now, 0, "stopped"))
+			if p := c.Abort(now, 0, "stopped"); p != nil {
+				w.transmit(c, c.sock, w.port(c), p)
+			}
 			w.drop(c)
 			w.tally.packets(c)
 			w.tally.transfer(c, now)

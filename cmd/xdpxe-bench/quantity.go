@@ -25,7 +25,7 @@ func parseQuantity(text string) (float64, error) {
 		}
 	}
 	v, err := strconv.ParseFloat(number, 64)
-	if err != nil || v < 0 || v > 1e18 {
+	if err != nil || !(v >= 0 && v <= 1e18) {
 		return 0, fmt.Errorf("%q: want a number with a unit, like 4MiB or 1MB/s", text)
 	}
 	return v * factor, nil

@@ -126,10 +126,14 @@ func (t *tftpCommand) run(cmd *cobra.Command) error {
 	return t.finish(cmd, run)
 }
 
-// ofLoad makes a load that makes no sense the user's mistake.
+// ofLoad makes a load that makes no sense the user's mistake, and a file that
+// cannot be had.
 func ofLoad(err error) error {
-	if errors.Is(err, tftpload.ErrConfig) {
+	switch {
+	case errors.Is(err, tftpload.ErrConfig):
 		return fault.User(err, "")
+	case errors.Is(err, tftpload.ErrFetch):
+		return fault.User(err, "without --expect or --pattern a first copy says what the file must be")
 	}
 	return err
 }
@@ -157,9 +161,6 @@ func (t *tftpCommand) content(ctx context.Context) (unmap func(), err error) {
 	default:
 		if t.load.File, err = tftpload.Fetch(ctx, t.load); err != nil {
 			return nil, err
-		}
-		if t.load.File == nil {
-			t.load.File = []byte{} // it is empty, which is not "unknown"
 		}
 	}
 	return unmap, nil
