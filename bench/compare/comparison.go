@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,8 +42,9 @@ const failedReason = "measurement failed"
 type entry struct {
 	peer   *peers.Peer
 	rounds []*result.Row
-	server string // its command line
-	load   string // that of the load
+	server string   // its command line
+	load   string   // that of the load
+	notes  []string // of the load
 	errs   []error
 }
 
@@ -104,6 +106,11 @@ func (c *Comparison) measure(ctx context.Context, w Work, e *entry, round int) e
 	if e.load == "" {
 		e.load = strings.Join(run.Command, " ")
 	}
+	for _, note := range run.Notes {
+		if note = e.peer.Name + ": " + note; !slices.Contains(e.notes, note) {
+			e.notes = append(e.notes, note)
+		}
+	}
 	c.Progress("%s: %s", head, brief(row, w.Show))
 	return nil
 }
@@ -137,7 +144,7 @@ func summarize(w Work, table []*entry, rounds int) *result.Run {
 		if e.server != "" {
 			run.Settings = append(run.Settings, result.Setting{Name: e.peer.Name, Value: e.server})
 		}
-		row := result.Median(present(e.rounds))
+		row := median(present(e.rounds))
 		row.Name = e.peer.Name
 		for _, r := range e.rounds {
 			// A figure of which one round was too low is too low.
@@ -149,6 +156,7 @@ func summarize(w Work, table []*entry, rounds int) *result.Run {
 			row.Fail(failedReason, 1)
 			run.Notes = append(run.Notes, err.Error())
 		}
+		run.Notes = append(run.Notes, e.notes...)
 		run.Rows = append(run.Rows, row)
 	}
 	for _, ours := range table {
@@ -162,6 +170,14 @@ func summarize(w Work, table []*entry, rounds int) *result.Run {
 		}
 	}
 	return run
+}
+
+// median is that of result; what was measured once has no spread.
+func median(rounds []result.Row) result.Row {
+	if len(rounds) == 1 {
+		return rounds[0]
+	}
+	return result.Median(rounds)
 }
 
 func present(rounds []*result.Row) (rows []result.Row) {
@@ -192,7 +208,7 @@ func ratio(ours, theirs *entry, figures []string) result.Row {
 				rounds = append(rounds, r)
 			}
 		}
-		row.Figures = append(row.Figures, result.Median(rounds).Figures...)
+		row.Figures = append(row.Figures, median(rounds).Figures...)
 	}
 	return row
 }

@@ -47,7 +47,7 @@ func dhcpWorks() []Work {
 		}},
 		{Name: "4011-max", Kind: peers.DHCP, Show: most, Ratios: []string{"highest rate"}, Load: func(t Target) []string {
 			return []string{"dhcp", "--interface", t.Interface, "--what", "bootserver", "--server", t.Address.String(),
-				"--client-net", t.Clients.String(), "--find-max"}
+				"--client-net", t.Clients.String(), "--find-max", "--for", "500ms"}
 		}},
 	}
 }
@@ -101,7 +101,7 @@ func parseCell(name string) (c Cell, err error) {
 
 func (c Cell) work(name string) Work {
 	return Work{Name: name, Kind: peers.TFTP, Size: c.Size,
-		Show:   []string{"goodput", "failed", "time p50", "time p99", "fairness", "server CPU per GiB", "server anon"},
+		Show:   []string{"goodput", "time p50", "time p99", "fairness", "server CPU per GiB"},
 		Ratios: []string{"goodput", "time p99", "server CPU per GiB"},
 		Load: func(t Target) []string {
 			return []string{"tftp", "--server", t.Address.String(), "--file", t.File, "--expect", t.Path, "--clients", strconv.Itoa(c.Clients),

@@ -41,6 +41,7 @@ func threadTime() (c cpuTime) {
 // ServerUsage is what the server took during a load.
 type ServerUsage struct {
 	CPU       time.Duration
+	Untold    bool  // CPU is not all of it (procstat.Usage)
 	RSS, Anon int64 // the highest that was seen
 }
 
@@ -68,7 +69,7 @@ func (m *meter) look() {
 	}
 	var u procstat.Usage
 	if u, m.err = procstat.Read(m.pid); m.err == nil {
-		m.peak.CPU, m.peak.RSS, m.peak.Anon = u.CPU, max(m.peak.RSS, u.RSS), max(m.peak.Anon, u.Anon)
+		m.peak.CPU, m.peak.RSS, m.peak.Anon, m.peak.Untold = u.CPU, max(m.peak.RSS, u.RSS), max(m.peak.Anon, u.Anon), u.Untold
 	}
 }
 
@@ -78,7 +79,7 @@ func (m *meter) stop() serverTook {
 	if m.pid == 0 {
 		return serverTook{}
 	}
-	return serverTook{usage: &ServerUsage{CPU: m.peak.CPU - m.before.CPU, RSS: m.peak.RSS, Anon: m.peak.Anon}, err: m.err}
+	return serverTook{usage: &ServerUsage{CPU: m.peak.CPU - m.before.CPU, Untold: m.peak.Untold, RSS: m.peak.RSS, Anon: m.peak.Anon}, err: m.err}
 }
 
 type serverTook struct {
