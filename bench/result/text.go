@@ -28,7 +28,7 @@ func (r *Run) WriteTable(w io.Writer) error {
 		}
 	}
 	for _, note := range r.Notes {
-		fmt.Fprintf(&b, "note: %s\n", note)
+		fmt.Fprintf(&b, "note: %s\n", Printable(note))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -81,6 +81,9 @@ func share(v float64) string {
 
 // trim prints v with at most so many digits after the point.
 func trim(v float64, after int) string {
+	if math.Abs(v) >= 1e15 { // absurd, and hundreds of digits would not make it better
+		return strconv.FormatFloat(v, 'g', 4, 64)
+	}
 	s := strconv.FormatFloat(v, 'f', after, 64)
 	if strings.Contains(s, ".") {
 		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
@@ -100,9 +103,10 @@ func (f Figure) Text() string {
 	return fmt.Sprintf("%s (%s)", f.Unit.Text(f.Value), spread)
 }
 
-// Spread prints the lowest and the highest value, "" if the figure has none.
+// Spread prints the lowest and the highest value, "" if there are none or they
+// are the same.
 func (f Figure) Spread() string {
-	if f.Low == nil || f.High == nil {
+	if f.Low == nil || f.High == nil || *f.Low == *f.High {
 		return ""
 	}
 	_, own := f.Unit.split(f.Value)
@@ -118,22 +122,13 @@ func (f Figure) Spread() string {
 }
 
 // Printable returns text that came from elsewhere, names of clients, messages of
-// servers, fit to be shown: on one line, without control characters that a
-// terminal would obey or that turn the direction of writing, and not longer
-// than a line.
+// servers, fit to be shown on one line: without characters that a terminal would
+// obey or that turn the direction of writing.
 func Printable(text string) string {
-	const longest = 160
-	var b strings.Builder
-	n := 0
-	for _, c := range text {
-		if n++; n > longest {
-			b.WriteRune('…')
-			break
-		}
+	return strings.Map(func(c rune) rune {
 		if !unicode.IsPrint(c) {
-			c = unicode.ReplacementChar
+			return unicode.ReplacementChar
 		}
-		b.WriteRune(c)
-	}
-	return b.String()
+		return c
+	}, text)
 }
