@@ -3,12 +3,14 @@ package compare
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/xdpxe/xdpxe/bench/lab/labtest"
 	"github.com/xdpxe/xdpxe/bench/lab/wire"
 	"github.com/xdpxe/xdpxe/bench/peers"
+	"github.com/xdpxe/xdpxe/bench/result"
 )
 
 // programs are built once for all tests.
@@ -202,4 +205,102 @@ esac
 			t.Errorf("%s: %+v, %v, want %q", what, run, err, want)
 		}
 	}
+}
+
+// The loads are typed right, and what they find has the figures that are shown
+// and compared. The rates are small: the figures themselves do not matter here.
+func TestMeasure(t *testing.T) {
+	labtest.Need(t, false)
+	ctx := labtest.Context(t, time.Minute)
+	rig := &Rig{Programs: programs}
+	works, err := Select([]string{"dhcp", "tftp-3x64KiB-b1468-w4"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range works {
+		load := w.Load
+		w.Load = func(target Target) []string {
+			args := load(target)
+			if w.Kind == peers.DHCP {
+				args = append(args, "--rate", "100", "--max-rate", "1000", "--for", "100ms") // the last of a flag counts
+			}
+			return args
+		}
+		t.Run(w.Name, func(t *testing.T) {
+			p := &peers.Peer{Name: "xdpxe", Recipe: recipe(t, "xdpxe"), Kind: w.Kind, Variant: "native", Program: programs.XDPXE}
+			run, err := rig.Measure(ctx, w, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range append(w.Show, w.Ratios...) {
+				if _, ok := run.Rows[0].Figure(name); !ok {
+					t.Errorf("no %q among the figures: %+v", name, run.Rows[0].Figures)
+				}
+			}
+			if last := run.Settings[len(run.Settings)-1]; last.Name != ServerSetting || !strings.HasPrefix(last.Value, programs.XDPXE+" serve -c ") {
+				t.Errorf("settings %+v", run.Settings)
+			}
+		})
+	}
+}
+
+// The command as it is typed: who takes part, who is missing, results in files,
+// bounds that hold and bounds that do not.
+func TestCommand(t *testing.T) {
+	labtest.Need(t, false)
+	ctx := labtest.Context(t, time.Minute)
+	dir := t.TempDir()
+	lost := filepath.Join(dir, "lost.yaml")
+	if err := os.WriteFile(lost, []byte("- {name: lost, kinds: [tftp], command: [no-such-server], ready: {udp: [69]}}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, programs.Bench, "compare", "--xdpxe", programs.XDPXE, "--work", "tftp-2x64KiB-b512-w1", "--rounds", "2", "--recipes", lost,
+		"--peer", "xdpxe,pin-tftp,lost", "--results", filepath.Join(dir, "results"), "--label", "two", "--json",
+		"--require", "xdpxe/pin-tftp: goodput > 0", "--require", "pin-tftp: goodput < 1B/s")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	var exit *exec.ExitError
+	if err := cmd.Run(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Fatalf("%v, want exit status 1 for the missed bound\n%s", err, &stderr)
+	}
+	if said := stderr.String(); !strings.Contains(said, `bound "pin-tftp: goodput < 1B/s" missed`) || strings.Contains(said, `"xdpxe/pin-tftp: goodput > 0"`) ||
+		!strings.Contains(said, "round 2 of 2: tftp-2x64KiB-b512-w1: xdpxe: goodput ") {
+		t.Errorf("standard error:\n%s", said)
+	}
+	var runs []*result.Run
+	if err := json.Unmarshal(stdout.Bytes(), &runs); err != nil || len(runs) != 1 {
+		t.Fatalf("%d runs, %v", len(runs), err)
+	}
+	r := runs[0]
+	var rows []string
+	for _, row := range r.Rows {
+		rows = append(rows, row.Name)
+	}
+	if want := []string{"xdpxe", "pin-tftp", "xdpxe/pin-tftp"}; !slices.Equal(rows, want) {
+		t.Errorf("rows %q, want %q", rows, want)
+	}
+	if r.Tool != "xdpxe-bench compare" || r.Machine.Kernel == "" || r.Machine.Programs["pin-tftp"] == "" || r.Machine.Programs["xdpxe"] == "" {
+		t.Errorf("of %s on %+v", r.Tool, r.Machine)
+	}
+	if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "not compared: lost: there is no no-such-server") {
+		t.Errorf("notes %q", r.Notes)
+	}
+	if files, err := filepath.Glob(filepath.Join(dir, "results", "*-two.*")); err != nil || len(files) != 2 {
+		t.Errorf("files %q, %v", files, err)
+	}
+}
+
+func recipe(t *testing.T, name string) *peers.Recipe {
+	t.Helper()
+	all, err := peers.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all {
+		if r.Name == name {
+			return r
+		}
+	}
+	t.Fatalf("no recipe %q", name)
+	return nil
 }

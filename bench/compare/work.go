@@ -63,6 +63,9 @@ var cellPattern = regexp.MustCompile(`^tftp-([0-9]+)x([0-9]+)(KiB|MiB|GiB)-b([0-
 
 var unitSizes = map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
+// drawn is how many clients' course a result holds, for the report.
+const drawn = 40
+
 // Bounds of a cell: those of RFC 2348 and 7440, and of a machine's ports.
 const (
 	maxClients = 50_000
@@ -106,7 +109,7 @@ func (c Cell) work(name string) Work {
 		Load: func(t Target) []string {
 			return []string{"tftp", "--server", t.Address.String(), "--file", t.File, "--expect", t.Path, "--clients", strconv.Itoa(c.Clients),
 				"--blksize", strconv.Itoa(c.Blksize), "--windowsize", strconv.Itoa(c.Window), "--gro=" + strconv.FormatBool(c.GRO),
-				"--server-pid", strconv.Itoa(t.Pid)}
+				"--server-pid", strconv.Itoa(t.Pid), "--spans", strconv.Itoa(drawn)}
 		}}
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -17,7 +18,7 @@ import (
 
 // Recipe says how one server is run.
 type Recipe struct {
-	Name  string `yaml:"name"`
+	Name  string `yaml:"name"` // also in bounds, as in "xdpxe/NAME: goodput >= 8"
 	Kinds []Kind `yaml:"kinds"`
 	// Variants are ways to run it that are compared like servers of their own.
 	Variants map[Kind][]string `yaml:"variants"`
@@ -82,6 +83,8 @@ func (r *Recipe) UnmarshalYAML(n ast.Node) error {
 	switch {
 	case r.Name == "":
 		return mistake(at, "a recipe without a name")
+	case strings.ContainsAny(r.Name, "/:|\n"):
+		return mistake(at, "name %q: no slash, colon or bar: bounds and tables have a meaning for them", r.Name)
 	case len(r.Kinds) == 0:
 		return mistake(at, "%s: kinds is missing: [dhcp], [tftp] or both", r.Name)
 	case len(r.Command) == 0:

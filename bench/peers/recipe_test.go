@@ -19,7 +19,7 @@ func TestBuiltin(t *testing.T) {
 		names = append(names, r.Name)
 	}
 	slices.Sort(names)
-	if want := []string{"atftpd", "dnsmasq", "pin/tftp", "tftpd-hpa", "xdpxe"}; !slices.Equal(names, want) {
+	if want := []string{"atftpd", "dnsmasq", "pin-tftp", "tftpd-hpa", "xdpxe"}; !slices.Equal(names, want) {
 		t.Errorf("recipes %q, want %q", names, want)
 	}
 }
@@ -71,6 +71,7 @@ func TestMistakes(t *testing.T) {
 		{"- name: x\n  kinds: [dhcp]\n  command: [x]\n", "ready is missing"},
 		{"- kinds: [dhcp]\n", "f.yaml:1:8: a recipe without a name"},
 		{"- name: x\n", "kinds is missing"},
+		{"- name: x/y\n", `f.yaml:1:7: name "x/y": no slash`},
 		{good, "command is missing"},
 		{good + "  command: [x, {a: b}]\n", "f.yaml:4:16: must be a text"},
 		{good + "  command: [x, '{{.Adress}}']\n", "f.yaml:4:16: "},

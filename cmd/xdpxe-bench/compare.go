@@ -221,6 +221,11 @@ func (o *compareOptions) finishAll(cmd *cobra.Command, works []compare.Work, run
 			}
 		}
 	}
+	if o.html != "" {
+		if err := writeReport(o.html, runs...); err != nil {
+			return err
+		}
+	}
 	return o.holdAll(runs)
 }
 
