@@ -96,7 +96,7 @@ var (
 // answerer is a boot server that answers everything rightly, 50 µs later, but
 // for what change does to the n-th request's answers (from 0).
 type answerer struct {
-	t      *testing.T
+	t      testing.TB
 	n      int
 	change func(n int, good delivery, p *reply) []delivery
 }
@@ -142,7 +142,7 @@ func (a *answerer) serve(request []byte) []delivery {
 }
 
 // answerTo makes the reply of a good server.
-func answerTo(t *testing.T, p *packet.Packet) *reply {
+func answerTo(t testing.TB, p *packet.Packet) *reply {
 	t.Helper()
 	req := p.Payload
 	m := make([]byte, 240, 400)
@@ -181,7 +181,7 @@ func answerTo(t *testing.T, p *packet.Packet) *reply {
 }
 
 // fakeGun makes a gun with a server behind each port.
-func fakeGun(t *testing.T, l Load, change func(n int, good delivery, p *reply) []delivery) (*Gun, *wire) {
+func fakeGun(t testing.TB, l Load, change func(n int, good delivery, p *reply) []delivery) (*Gun, *wire) {
 	t.Helper()
 	c := &clock{}
 	w := &wire{clock: c, server: (&answerer{t: t, change: change}).serve}

@@ -35,6 +35,8 @@ type Outcome struct {
 	Looked      uint64
 	LookedWrong [dhcpc.Reasons]uint64
 
+	blind bool // sent live, and not one reply came: a veth may have thrown everything away
+
 	table            [states]uint64 // as the table counts
 	sentIn, answered []uint64       // by slice
 }
@@ -135,6 +137,8 @@ func (o *Outcome) Limit() *result.Limit {
 	switch {
 	case o.Sent == 0:
 		return &result.Limit{By: result.ByGenerator, Why: "it sent nothing"}
+	case o.blind:
+		return &result.Limit{By: result.ByGenerator, Why: "nothing came back, so nothing says that anything arrived: a veth throws live frames away unless its other end has an XDP program or `ethtool -K IFACE gro on`"}
 	case o.Share() < Enough && 2*o.Dropped >= unanswered:
 		return &result.Limit{By: result.ByGenerator, Why: fmt.Sprintf("its receiver lost %d replies, of %d that are missing", o.Dropped, unanswered)}
 	case o.Share() < Enough && 2*o.Late >= unanswered && o.Busy >= saturated:

@@ -60,10 +60,12 @@ struct slot {
 enum state {
 	STATE_UNUSED,
 	STATE_OUTSTANDING,
+	STATE_WRONG, /* had replies, and none of them was good */
 	STATE_ANSWERED,
 };
 
-/* counters_map. Every reply ends in one of answered to malformed. */
+/* counters_map. Every reply ends in one of answered to malformed; every request
+ * in answered, late or wrong, or is lost. */
 enum counter {
 	COUNTER_SENT,         /* requests handed to the device */
 	COUNTER_ANSWERED,     /* first good reply, in time */
@@ -75,6 +77,7 @@ enum counter {
 	COUNTER_WRONG_CHADDR, /* not the machine that asked */
 	COUNTER_WRONG_YIADDR, /* offers an address: a lease is nothing that was asked for */
 	COUNTER_MALFORMED,    /* ends before the options, or without the DHCP magic */
+	COUNTER_WRONG,        /* requests in STATE_WRONG */
 	COUNTER_UNSAMPLED,    /* meant for user space, which was behind */
 	COUNTER_FRAMES,       /* UDP datagrams that the sink took */
 	COUNTER_BYTES,        /* of their frames */

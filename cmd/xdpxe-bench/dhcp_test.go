@@ -33,7 +33,7 @@ func TestDHCPMistakes(t *testing.T) {
 		{"-i x --circuit-id 7", "--relay is needed"},
 		{"-i x --what bootserver --server 192.0.2.10", "network for them"},
 		{"-i x --relay 198.51.100.1", "address is needed"},
-		{"-i x --queues 0", "--queues"},
+		{"-i x --queues 65", "--queues"},
 		{"-i x --require fast", "bound"},
 	} {
 		var stderr bytes.Buffer
