@@ -42,6 +42,9 @@ func (w *worker) open(t testing.TB, client *wire, options ...string) *datagram {
 	w.onRequest(e, d)
 	answer := w.server.opener.open(<-w.server.opener.lookups)
 	w.onFound(&answer)
+	for c := range answer.file.Chunks() {
+		answer.file.SetLoaded(c, 1<<62)
+	}
 	w.sendRound(e)
 	client.recv()
 	d.payload = ackPacket(0)

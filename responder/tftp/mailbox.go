@@ -11,6 +11,7 @@ import (
 type mailbox struct {
 	sync.Mutex
 	found  []found
+	loaded []loaded
 	orders []func(*worker)
 }
 
@@ -19,6 +20,14 @@ func (w *worker) post(f found) {
 	w.mail.Lock()
 	defer w.mail.Unlock()
 	w.mail.found = append(w.mail.found, f)
+	w.rouse()
+}
+
+// postLoaded hands the worker the answer to a wait for a chunk. Any goroutine may.
+func (w *worker) postLoaded(l loaded) {
+	w.mail.Lock()
+	defer w.mail.Unlock()
+	w.mail.loaded = append(w.mail.loaded, l)
 	w.rouse()
 }
 
@@ -47,13 +56,16 @@ func (w *worker) readMail() {
 	// Whatever it says, the mail is read.
 	_, _ = unix.Read(w.wake, count[:])
 	w.mail.Lock()
-	results, orders := w.mail.found, w.mail.orders
-	w.mail.found, w.mail.orders = nil, nil
+	results, loads, orders := w.mail.found, w.mail.loaded, w.mail.orders
+	w.mail.found, w.mail.loaded, w.mail.orders = nil, nil, nil
 	w.mail.Unlock()
 	for _, f := range orders {
 		f(w)
 	}
 	for i := range results {
 		w.onFound(&results[i])
+	}
+	for i := range loads {
+		w.onLoaded(&loads[i])
 	}
 }

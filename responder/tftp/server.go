@@ -17,14 +17,15 @@ import (
 
 // Server is a TFTP server. Its methods but Serve are safe for concurrent use.
 type Server struct {
-	cfg     Config
-	timing  timing
-	port    uint16
-	headers *headers
-	epoch   time.Time // of all instants
-	workers []*worker
-	opener  *opener
-	reports *reporter
+	cfg        Config
+	timing     timing
+	port       uint16
+	headers    *headers
+	epoch      time.Time // of all instants
+	workers    []*worker
+	opener     *opener
+	prefetcher *prefetcher
+	reports    *reporter
 
 	root    atomic.Pointer[content.Root]
 	clients atomic.Pointer[func(netip.Addr) bool]
@@ -54,6 +55,7 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 		reports: newReporter(cfg.Logger),
 	}
 	s.opener = newOpener(s.root.Load)
+	s.prefetcher = newPrefetcher(s.clock)
 	s.SetRoot(root)
 	s.SetClients(cfg.Clients)
 
@@ -132,6 +134,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		return errors.New("tftp: server is closed or served already")
 	}
 	s.opener.start()
+	s.prefetcher.start()
 	s.reports.start()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -151,6 +154,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		w.order(func(w *worker) { w.beginStop(s.cfg.Grace) })
 	}
 	loops.Wait()
+	s.prefetcher.stop()
 	s.opener.stop()
 	s.reports.stop()
 	s.state.Store(closed)
@@ -208,7 +212,7 @@ func (s *Server) leave() { s.active.Add(-1) }
 
 // Stats returns the totals.
 func (s *Server) Stats() Stats {
-	st := Stats{Active: int(s.active.Load())}
+	st := Stats{Active: int(s.active.Load()), Loads: s.prefetcher.loads.Load()}
 	for _, w := range s.workers {
 		w.counters.add(&st)
 	}

@@ -41,6 +41,8 @@ type slot struct {
 	used    bool
 	queued  bool // in a ready queue of the worker; true across uses of the slot
 	lingers bool // ended, and waits for late packets
+	loading bool // what is due is not in memory yet
+	loaded  bool // it was made so a moment ago
 	whole   bool // no segmentation offload: the route refuses it
 }
 

@@ -9,7 +9,7 @@ import (
 
 // makeReady queues a transfer that has something due.
 func (w *worker) makeReady(e *endpoint, id slotID, s *slot) {
-	if !s.queued && s.pending() {
+	if !s.queued && !s.loading && s.pending() {
 		s.queued = true
 		e.ready = append(e.ready, id)
 	}
@@ -31,6 +31,9 @@ func (w *worker) sendRound(e *endpoint) {
 		}
 		if s.peer.endpoint != e.index { // another's slot by now
 			w.makeReady(w.endpoints[s.peer.endpoint], id, s)
+			continue
+		}
+		if !w.inMemory(id, s) {
 			continue
 		}
 		w.stage(e, id, s)
