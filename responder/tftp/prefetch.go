@@ -173,6 +173,11 @@ func (p *prefetcher) check(l *load, at instant) {
 		p.evictions.Add(1)
 		p.shorten(at.since(instant(before)))
 	}
+	p.absent(l)
+}
+
+// absent takes note that a chunk is to be read.
+func (p *prefetcher) absent(l *load) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l.absent = true
