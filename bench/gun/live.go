@@ -19,7 +19,9 @@ const mostLive = 1 << 20
 // Live runs a load from the kernel (bench/xdp), as fast as it goes, from so many
 // CPUs. It knows DISCOVERs only. The kernel matches all replies and looks at
 // their headers; whole messages are judged of some (Outcome.Looked).
-func Live(ctx context.Context, ifname string, mac [6]byte, load Load, d time.Duration, senders int) (*Outcome, error) {
+//
+// progress, if not nil, is called about once a second on a goroutine of its own.
+func Live(ctx context.Context, ifname string, mac [6]byte, load Load, d time.Duration, senders int, progress func(Progress)) (*Outcome, error) {
 	if err := load.complete(); err != nil {
 		return nil, err
 	}
@@ -32,7 +34,7 @@ func Live(ctx context.Context, ifname string, mac [6]byte, load Load, d time.Dur
 		return nil, errors.New("the live sender needs the server's MAC to be a relay")
 	}
 	load.Machines = min(load.Machines, mostLive)
-	l := &live{load: &load, firstXID: rand.Uint32()}
+	l := &live{load: &load, firstXID: rand.Uint32(), progress: progress}
 	var err error
 	if l.plan, err = newPlan(&load, mac, load.ServerMAC); err != nil {
 		return nil, err
@@ -49,8 +51,11 @@ func Live(ctx context.Context, ifname string, mac [6]byte, load Load, d time.Dur
 	if err != nil {
 		return nil, err
 	}
-	defer kernel.Close()
-	return l.run(ctx, kernel, d, senders)
+	out, err := l.run(ctx, kernel, d, senders)
+	if err = errors.Join(err, kernel.Close()); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // live is a load that is sent by the kernel.
@@ -58,6 +63,7 @@ type live struct {
 	load     *Load
 	plan     *plan
 	firstXID uint32
+	progress func(Progress)
 	req      request
 	judge    dhcpc.Judge
 	packet   packet.Packet
@@ -78,37 +84,76 @@ func (l *live) example(serial uint32) xdp.Example {
 func (l *live) run(ctx context.Context, kernel *xdp.Gun, d time.Duration, senders int) (*Outcome, error) {
 	out := &Outcome{Schedule: Schedule{For: d, Saturate: true}, Latency: result.NewHistogram(), Busy: 1}
 	looked := make(chan error, 1)
-	go func() { looked <- kernel.Samples(d+l.load.Late+time.Second, func(s *xdp.Sample) { l.look(out, s) }) }()
-	shot, err := kernel.Fire(ctx, d, senders)
+	go func() { looked <- kernel.Samples(func(s *xdp.Sample) { l.look(out, s) }) }()
+	err := l.flood(ctx, kernel, out, senders)
+	// Only when Samples has returned is out all ours.
+	if err = errors.Join(err, kernel.EndSamples(), <-looked); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// flood sends, waits until nothing comes that could still be in time, and counts.
+func (l *live) flood(ctx context.Context, kernel *xdp.Gun, out *Outcome, senders int) error {
+	_, before, err := kernel.Drops()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-time.After(l.load.Late + grace):
+	done, watched := make(chan struct{}), make(chan error, 1)
+	go func() { watched <- l.watch(kernel, out, done) }()
+	shot, err := kernel.Fire(ctx, out.Schedule.For, senders)
+	close(done)
+	if err = errors.Join(err, <-watched); err != nil {
+		return err
 	}
-	counts, err := kernel.Counts()
-	if err == nil {
-		err = kernel.Latencies(out.Latency)
+	counts, err := kernel.Settle(ctx, l.load.Late)
+	if err != nil {
+		return err
 	}
-	// Closing ends Samples, and only then is out all ours.
-	if err = errors.Join(err, kernel.Close(), <-looked); err != nil {
-		return nil, err
+	_, after, err := kernel.Drops()
+	if err != nil {
+		return err
 	}
 	out.Schedule.For, out.Sending = shot.Elapsed, shot.Elapsed
-	out.Sent, out.Refused = shot.Sent+shot.Refused, shot.Refused
-	out.Answered, out.Late = counts[xdp.Answered], counts[xdp.Late]
-	out.Lost = out.Sent - min(out.Answered+out.Late, out.Sent)
+	out.Sent, out.Refused, out.Dropped = shot.Sent+shot.Refused, shot.Refused, after-before
+	out.Answered, out.Late, out.Wrong = counts[xdp.Answered], counts[xdp.Late], counts.Wrong()
+	replied := out.Answered + out.Late + out.Wrong
+	if replied > out.Sent {
+		return fmt.Errorf("the live sender's accounts differ: %d requests have replies, of %d", replied, out.Sent)
+	}
+	out.Lost = out.Sent - replied
+	out.blind = counts.Replies() == 0
 	out.Duplicates, out.Stale = counts[xdp.Duplicate], counts[xdp.Stale]
 	for verdict, why := range map[xdp.Verdict]dhcpc.Reason{xdp.Unknown: dhcpc.WrongXID, xdp.WrongOp: dhcpc.NotReply,
 		xdp.WrongCHAddr: dhcpc.WrongMAC, xdp.WrongYIAddr: dhcpc.HasAddress, xdp.Malformed: dhcpc.Malformed} {
 		out.Reasons[why] += counts[verdict]
 	}
-	if out.Answered+out.Late > out.Sent {
-		return nil, fmt.Errorf("the live sender's accounts differ: %d answers to %d requests", out.Answered+out.Late, out.Sent)
+	return kernel.Latencies(out.Latency)
+}
+
+// watch fills in the series, slice by slice, until done is closed.
+func (l *live) watch(kernel *xdp.Gun, out *Outcome, done <-chan struct{}) error {
+	begin := time.Now()
+	tick := time.NewTicker(slice)
+	defer tick.Stop()
+	var last xdp.Counts
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-tick.C:
+		}
+		now, err := kernel.Counts()
+		if err != nil {
+			return err
+		}
+		out.sentIn = append(out.sentIn, now.Sent()-last.Sent())
+		out.answered = append(out.answered, now[xdp.Answered]-last[xdp.Answered])
+		last = now
+		if l.progress != nil && len(out.sentIn)%int(time.Second/slice) == 0 {
+			l.progress(Progress{Elapsed: time.Since(begin), Sent: int64(now.Sent()), Answered: int64(now[xdp.Answered] + now[xdp.Late])})
+		}
 	}
-	return out, nil
 }
 
 // look judges a reply that the kernel found good.

@@ -60,7 +60,9 @@ func lay(queues int) (c *cable, err error) {
 	}
 	return c, errors.Join(
 		plug(c.near, nearAddr, farAddr, c.farMAC),
-		plug(c.far, farAddr, nearAddr, c.nearMAC))
+		plug(c.far, farAddr, nearAddr, c.nearMAC),
+		// What is sent to a veth by XDP vanishes unless it has an XDP program or this.
+		c.far.Run("ethtool", "-K", device, "gro", "on"))
 }
 
 // plug gives an end its address, and makes it know the other, which does not

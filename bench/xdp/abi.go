@@ -31,6 +31,7 @@ const (
 	WrongCHAddr         // not the machine that asked
 	WrongYIAddr         // offers an address
 	Malformed           // ends before the options, or without the DHCP magic
+	counterWrong
 	counterUnsampled
 	counterFrames
 	counterBytes
@@ -39,7 +40,7 @@ const (
 )
 
 var counterNames = [numCounters]string{"sent", "answered", "late", "duplicate", "stale", "unknown",
-	"wrong_op", "wrong_chaddr", "wrong_yiaddr", "malformed", "unsampled", "frames", "bytes"}
+	"wrong_op", "wrong_chaddr", "wrong_yiaddr", "malformed", "wrong", "unsampled", "frames", "bytes"}
 
 // String returns the name for tables and JSON.
 func (v Verdict) String() string {
@@ -82,12 +83,6 @@ type slot struct {
 	XID   uint32
 	State uint32
 }
-
-const (
-	stateUnused = iota
-	stateOutstanding
-	stateAnswered
-)
 
 // sample is the head of a record in samples_map.
 type sample struct {

@@ -33,7 +33,8 @@ struct settings {
 
 /* template_map[0]: what a live frame is written from. Its UDP checksum is 0,
  * for none (RFC 768), so that no field of it needs another. */
-struct template {
+struct template
+{
 	__u32 len;
 	__u16 xid_at;           /* offset in the frame */
 	__u16 mac_at[MAX_MACS]; /* 0: no more of them */
@@ -52,7 +53,7 @@ struct identity {
 
 /* slots_map, by serial number modulo its size: the request that has it now. */
 struct slot {
-	__u64 sent;  /* CLOCK_MONOTONIC ns */
+	__u64 sent; /* CLOCK_MONOTONIC ns */
 	__u32 xid;
 	__u32 state; /* enum state */
 };
@@ -60,10 +61,12 @@ struct slot {
 enum state {
 	STATE_UNUSED,
 	STATE_OUTSTANDING,
+	STATE_WRONG, /* had replies, and none of them was good */
 	STATE_ANSWERED,
 };
 
-/* counters_map. Every reply ends in one of answered to malformed. */
+/* counters_map. Every reply ends in one of answered to malformed; every request
+ * in answered, late or wrong, or is lost. */
 enum counter {
 	COUNTER_SENT,         /* requests handed to the device */
 	COUNTER_ANSWERED,     /* first good reply, in time */
@@ -75,6 +78,7 @@ enum counter {
 	COUNTER_WRONG_CHADDR, /* not the machine that asked */
 	COUNTER_WRONG_YIADDR, /* offers an address: a lease is nothing that was asked for */
 	COUNTER_MALFORMED,    /* ends before the options, or without the DHCP magic */
+	COUNTER_WRONG,        /* requests in STATE_WRONG */
 	COUNTER_UNSAMPLED,    /* meant for user space, which was behind */
 	COUNTER_FRAMES,       /* UDP datagrams that the sink took */
 	COUNTER_BYTES,        /* of their frames */
@@ -85,7 +89,7 @@ enum counter {
 struct sample {
 	__u32 verdict; /* enum counter */
 	__u32 len;
-	__u32 serial;  /* of the request, where the verdict is on one */
+	__u32 serial; /* of the request, where the verdict is on one */
 	__u32 pad;
 };
 

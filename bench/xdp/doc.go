@@ -22,12 +22,18 @@
 // user space looks at for some of the good replies and for all odd ones
 // ([Gun.Samples]).
 //
-// So of any run: sent = answered + late + lost, where lost is the remainder.
+// So of any run: sent = answered + late + wrong (had replies, and none was
+// good) + lost, where lost is the remainder.
 // A request is forgotten when as many as there are slots have followed it; an
 // answer after that is Stale, and the request stays lost.
 //
 // A veth queues at most 256 frames for its peer, and refuses what comes beyond.
 // The interface counts those, and they are taken off what was sent.
+//
+// # Else
+//
+// [Bounce] and the sink ([Options.Sink]) are for what a machine can do at all
+// (bench/limits). [Redirect] gives frames to AF_XDP sockets (bench/port).
 //
 // How the objects are made is in gen.go; what they are licensed under is in LICENSE.
 package xdp

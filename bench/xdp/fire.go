@@ -18,8 +18,11 @@ const liveFrames = 1 << 1
 // A run call costs some 20 ms of set-up, so it sends as much as fills a good
 // while; and it cannot be stopped, so not more than that.
 const (
-	firstRun = 1 << 14
+	firstRun = 1 << 14 // frames
+	leastRun = 64
+	mostRun  = 1 << 24
 	longRun  = 400 * time.Millisecond
+	shortRun = 10 * time.Millisecond
 )
 
 // Shot says what a Fire did.
@@ -44,13 +47,17 @@ func (g *Gun) Fire(ctx context.Context, d time.Duration, senders int) (Shot, err
 	}
 	before, refusedBefore, err := g.sent()
 	if err != nil {
-		return Shot{}, err
+		return Shot{}, fmt.Errorf("live sender on %s: %w", g.o.Interface, err)
 	}
 	begin := time.Now()
 	errs := make([]error, senders)
 	var wait sync.WaitGroup
 	for i := range senders {
-		wait.Go(func() { errs[i] = g.send(ctx, begin.Add(d), i, senders > 1) })
+		cpu := i
+		if senders == 1 {
+			cpu = anyCPU
+		}
+		wait.Go(func() { errs[i] = g.send(ctx, begin.Add(d), cpu) })
 	}
 	wait.Wait()
 	shot := Shot{Elapsed: time.Since(begin)}
@@ -63,54 +70,93 @@ func (g *Gun) Fire(ctx context.Context, d time.Duration, senders int) (Shot, err
 	return shot, nil
 }
 
+// Shoot sends n requests, in one run call on the calling goroutine's CPU.
+func (g *Gun) Shoot(n int) error {
+	errs := make(chan error)
+	go func() {
+		run, err := g.aim(anyCPU)
+		if err == nil {
+			run.Repeat = uint32(n)
+			err = g.run(run)
+		}
+		errs <- err
+	}()
+	if err := <-errs; err != nil {
+		return fmt.Errorf("live sender on %s: %w", g.o.Interface, err)
+	}
+	return nil
+}
+
 // sent returns how many requests were handed to the device, and how many frames it refused.
 func (g *Gun) sent() (n, refused uint64, err error) {
 	c, err := g.Counts()
 	if err != nil {
 		return 0, 0, err
 	}
+	refused, _, err = g.Drops()
+	return c.Sent(), refused, err
+}
+
+// Drops returns the interface's own counts of frames that it could not send,
+// for want of room at the peer, and could not receive. They do not begin at 0.
+func (g *Gun) Drops() (tx, rx uint64, err error) {
 	dev, err := g.links.LinkByIndex(g.ifindex)
 	if err != nil {
 		return 0, 0, err
 	}
 	if s := dev.Attrs().Statistics; s != nil {
-		refused = s.TxDropped
+		tx, rx = s.TxDropped, s.RxDropped
 	}
-	return c[counterSent], refused, nil
+	return tx, rx, nil
 }
 
-func (g *Gun) send(ctx context.Context, end time.Time, sender int, pin bool) error {
-	// The thread ends with the goroutine: it is in another namespace now, and on one CPU.
+// anyCPU leaves the choice to the scheduler.
+const anyCPU = -1
+
+// aim makes the calling goroutine's thread a sender. The thread is locked and
+// ends with the goroutine: it is in another namespace then, and may be on one CPU.
+func (g *Gun) aim(cpu int) (*ebpf.RunOptions, error) {
 	runtime.LockOSThread()
 	if err := unix.Setns(int(g.netns.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("enter the namespace: %w", err)
+		return nil, fmt.Errorf("enter the namespace: %w", err)
 	}
-	if pin {
+	if cpu != anyCPU {
 		var set unix.CPUSet
-		set.Set(sender)
+		set.Set(cpu)
 		if err := unix.SchedSetaffinity(0, &set); err != nil {
-			return fmt.Errorf("bind to CPU %d: %w", sender, err)
+			return nil, fmt.Errorf("bind to CPU %d: %w", cpu, err)
 		}
 	}
 	frame := g.o.Template.t.Frame[:g.o.Template.t.Len]
-	run := ebpf.RunOptions{
+	return &ebpf.RunOptions{
 		Data:    frame,
 		Context: runContext{DataEnd: uint32(len(frame)), IngressIfindex: uint32(g.ifindex)},
 		Flags:   liveFrames,
 		Repeat:  firstRun,
+	}, nil
+}
+
+func (g *Gun) run(o *ebpf.RunOptions) error {
+	if _, err := g.objects.Send.Run(o); err != nil {
+		return fmt.Errorf("run live frames (Linux 5.18, CAP_SYS_ADMIN): %w", err)
 	}
-	for ctx.Err() == nil {
+	return nil
+}
+
+// send sends until the end, each run call as long as what is left allows.
+func (g *Gun) send(ctx context.Context, end time.Time, cpu int) error {
+	run, err := g.aim(cpu)
+	for err == nil && ctx.Err() == nil {
 		begin := time.Now()
-		left := end.Sub(begin)
-		if left <= 0 {
+		if !begin.Before(end) {
 			break
 		}
-		if _, err := g.objects.Send.Run(&run); err != nil {
-			return fmt.Errorf("run live frames (Linux 5.18, CAP_SYS_ADMIN): %w", err)
+		if err = g.run(run); err != nil {
+			break
 		}
 		took := max(time.Since(begin), time.Microsecond)
-		run.Repeat = uint32(float64(run.Repeat) * float64(min(longRun, max(time.Until(end), 10*time.Millisecond))) / float64(took))
-		run.Repeat = max(run.Repeat, 64)
+		next := min(longRun, max(time.Until(end), shortRun))
+		run.Repeat = uint32(min(max(float64(run.Repeat)*float64(next)/float64(took), leastRun), mostRun))
 	}
-	return ctx.Err()
+	return errors.Join(err, ctx.Err())
 }

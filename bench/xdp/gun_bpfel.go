@@ -29,6 +29,8 @@ const (
 	gunProgXdpxeReplies = "xdpxe_replies"
 	gunProgXdpxeSend    = "xdpxe_send"
 	gunProgXdpxeSink    = "xdpxe_sink"
+	gunVarUnusedCounter = "unused_counter"
+	gunVarUnusedSample  = "unused_sample"
 )
 
 // loadGun returns the embedded CollectionSpec for gun.
@@ -98,6 +100,8 @@ type gunMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type gunVariableSpecs struct {
+	UnusedCounter *ebpf.VariableSpec `ebpf:"unused_counter"`
+	UnusedSample  *ebpf.VariableSpec `ebpf:"unused_sample"`
 }
 
 // gunObjects contains all objects after they have been loaded into the kernel.
@@ -149,6 +153,8 @@ func (m *gunMaps) Close() error {
 //
 // It can be passed to loadGunObjects or ebpf.CollectionSpec.LoadAndAssign.
 type gunVariables struct {
+	UnusedCounter *ebpf.Variable `ebpf:"unused_counter"`
+	UnusedSample  *ebpf.Variable `ebpf:"unused_sample"`
 }
 
 // gunPrograms contains all programs after they have been loaded into the kernel.

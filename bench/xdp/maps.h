@@ -61,7 +61,7 @@ struct {
 	__type(value, __u64);
 } counters_map SEC(".maps");
 
-/* Times from request to answer, late ones too. */
+/* Times from request to answer in time. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, NUM_BUCKETS);

@@ -111,7 +111,7 @@ func Open(o Options) (g *Gun, err error) {
 	if err := g.load(); err != nil {
 		return g, err
 	}
-	if g.samples, err = ringbuf.NewReader(g.objects.SamplesMap); err != nil {
+	if err := g.read(); err != nil {
 		return g, err
 	}
 	g.counter, err = attach(g.objects.Count, g.ifindex)
@@ -154,6 +154,14 @@ func (g *Gun) load() error {
 	}
 	g.objects.Send, g.objects.Count = coll.DetachProgram(gunProgXdpxeSend), coll.DetachProgram(counter)
 	return g.fill()
+}
+
+// read opens the ring buffer of samples.
+func (g *Gun) read() (err error) {
+	if g.samples, err = ringbuf.NewReader(g.objects.SamplesMap); err != nil {
+		return fmt.Errorf("%s: %w", gunMapSamplesMap, err)
+	}
+	return nil
 }
 
 // fill puts into the maps what the programs work by.

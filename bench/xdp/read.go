@@ -1,10 +1,10 @@
 package xdp
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/cilium/ebpf/ringbuf"
@@ -15,7 +15,21 @@ import (
 // Counts are totals since Open, by verdict.
 type Counts [numCounters]uint64
 
-// Frames and Bytes are what a sink took.
+// Sent is how many requests were handed to the device; it may have refused some.
+func (c *Counts) Sent() uint64 { return c[counterSent] }
+
+// Replies is how many replies came, of all kinds.
+func (c *Counts) Replies() (n uint64) {
+	for v := Answered; v <= Malformed; v++ {
+		n += c[v]
+	}
+	return n
+}
+
+// Wrong is how many requests had replies, and no good one.
+func (c *Counts) Wrong() uint64 { return c[counterWrong] }
+
+// Frames is how many datagrams a sink took.
 func (c *Counts) Frames() uint64 { return c[counterFrames] }
 
 // Bytes of the frames that a sink took, headers included.
@@ -38,7 +52,7 @@ func (g *Gun) Counts() (c Counts, err error) {
 	return c, nil
 }
 
-// Latencies adds the times from request to first good reply to h, each as the
+// Latencies adds the times from request to answer in time to h, each as the
 // upper end of its bucket: at most 1/32 too long.
 func (g *Gun) Latencies(h *result.Histogram) error {
 	var perCPU []uint64
@@ -64,15 +78,12 @@ type Sample struct {
 }
 
 // Samples calls f with all odd replies and some of the good ones as they come,
-// until nothing has come for as long as wait (negative: until Close).
-func (g *Gun) Samples(wait time.Duration, f func(*Sample)) error {
+// until EndSamples.
+func (g *Gun) Samples(f func(*Sample)) error {
 	var rec ringbuf.Record
 	for {
-		if wait >= 0 {
-			g.samples.SetDeadline(time.Now().Add(wait))
-		}
 		switch err := g.samples.ReadInto(&rec); {
-		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, ringbuf.ErrClosed):
+		case errors.Is(err, ringbuf.ErrFlushed), errors.Is(err, ringbuf.ErrClosed):
 			return nil
 		case err != nil:
 			return fmt.Errorf("%s: %w", gunMapSamplesMap, err)
@@ -87,4 +98,27 @@ func (g *Gun) Samples(wait time.Duration, f func(*Sample)) error {
 			Frame: rec.RawSample[n:][:head.Len],
 		})
 	}
+}
+
+// EndSamples makes Samples return when it has been through what is there.
+func (g *Gun) EndSamples() error { return g.samples.Flush() }
+
+// settleEvery is how often Settle looks.
+const settleEvery = 5 * time.Millisecond
+
+// Settle waits until nothing has been counted for as long as quiet, and returns
+// the counts; nothing may be firing.
+func (g *Gun) Settle(ctx context.Context, quiet time.Duration) (Counts, error) {
+	last, err := g.Counts()
+	for since := time.Now(); err == nil && time.Since(since) < quiet; {
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		time.Sleep(settleEvery)
+		var now Counts
+		if now, err = g.Counts(); now != last {
+			last, since = now, time.Now()
+		}
+	}
+	return last, err
 }

@@ -64,16 +64,27 @@ static __always_inline int same_mac(const __u8 *a, const __u8 *b)
 	return !diff;
 }
 
-/* Takes the answer for the request if it is the first; several CPUs may have one at once. */
+/* Takes a good reply if it is the first; several CPUs may have one at once. */
 static __always_inline enum counter take(struct slot *slot, const struct settings *s)
 {
 	__u64 now = bpf_ktime_get_ns(), age;
 
-	if (!__sync_bool_compare_and_swap(&slot->state, STATE_OUTSTANDING, STATE_ANSWERED))
+	if (__sync_bool_compare_and_swap(&slot->state, STATE_WRONG, STATE_ANSWERED))
+		add(COUNTER_WRONG, -1);
+	else if (!__sync_bool_compare_and_swap(&slot->state, STATE_OUTSTANDING, STATE_ANSWERED))
 		return COUNTER_DUPLICATE;
 	age = now > slot->sent ? now - slot->sent : 0;
+	if (age > s->patience)
+		return COUNTER_LATE;
 	record(age);
-	return age > s->patience ? COUNTER_LATE : COUNTER_ANSWERED;
+	return COUNTER_ANSWERED;
+}
+
+static __always_inline enum counter wrong(struct slot *slot, enum counter why)
+{
+	if (__sync_bool_compare_and_swap(&slot->state, STATE_OUTSTANDING, STATE_WRONG))
+		add(COUNTER_WRONG, 1);
+	return why;
 }
 
 static __always_inline enum counter judge(struct bootp *m, void *end, struct sample *sample, const struct settings *s)
@@ -101,9 +112,9 @@ static __always_inline enum counter judge(struct bootp *m, void *end, struct sam
 	if (slot->xid != s->first_xid + serial)
 		return COUNTER_STALE;
 	if (m->htype != 1 || m->hlen != 6 || !same_mac(m->chaddr, id->mac))
-		return COUNTER_WRONG_CHADDR;
+		return wrong(slot, COUNTER_WRONG_CHADDR);
 	if (m->yiaddr)
-		return COUNTER_WRONG_YIADDR;
+		return wrong(slot, COUNTER_WRONG_YIADDR);
 	return take(slot, s);
 }
 

@@ -20,7 +20,7 @@ type Example struct {
 type Template struct{ t template }
 
 // NewTemplate finds the places by two examples that differ in xid, hardware
-// address and UUID, and in nothing else. What is sent has no IP identification
+// address and UUID, and in nothing else; a UUID of zeros is none. What is sent has no IP identification
 // and no UDP checksum (RFC 768 allows it over IPv4), whatever the examples have.
 func NewTemplate(a, b Example) (*Template, error) {
 	a.Frame, b.Frame = bytes.Clone(a.Frame), bytes.Clone(b.Frame)
@@ -47,6 +47,9 @@ func NewTemplate(a, b Example) (*Template, error) {
 		}
 	}
 	for at := range all(a.Frame, a.UUID[:]) {
+		if a.UUID == (Identity{}).UUID {
+			break
+		}
 		if t.t.UUIDAt != 0 {
 			return nil, errors.New("request template: the UUID stands in two places")
 		}
