@@ -28,11 +28,13 @@ type transfer struct {
 	rtt         roundTrip
 	grant       grant
 	inBurst     uint16 // blocks of the present burst that left
+	echoes      uint16 // acknowledgements of base-1 that are still to come without a loss
 	phase       phase
 	tries       uint8 // retransmissions by timer since the last sample: the back-off
 	repeats     uint8 // repeated requests answered since the last of those
 	answered    bool  // something was acknowledged: the client is where it says it is
 	oackDue     bool
+	timedOut    bool // the window was sent again by timer since the last progress
 	// repeated: blocks from base on were sent a second time since the last
 	// progress, by ACK(base-1) or a partial acknowledgement.
 	repeated bool
@@ -148,6 +150,12 @@ func (t *transfer) ackData(distance uint64, now instant, tm *timing) Outcome {
 	case distance == 0:
 		t.lostBase(now)
 	case t.base+distance <= t.high:
+		// A window sent again by timer may have been there all the time. Firmware
+		// acknowledges each of its blocks once more, which says nothing of a loss.
+		t.echoes = 0
+		if twice := min(t.base+distance, t.twice); t.timedOut && twice > t.base {
+			t.echoes = uint16(twice - t.base)
+		}
 		t.base += distance
 		if t.base > t.last {
 			return Complete
@@ -176,7 +184,7 @@ func (t *transfer) advanced(n uint64, now instant, tm *timing) {
 	}
 	t.answered = true
 	t.progress = now
-	t.repeated = false
+	t.repeated, t.timedOut = false, false
 	t.deadline = now.add(t.rto(tm))
 }
 
@@ -184,6 +192,10 @@ func (t *transfer) advanced(n uint64, now instant, tm *timing) {
 // an old duplicate, or one of many that edk2 sends for one loss.
 func (t *transfer) lostBase(now instant) {
 	if t.grant.window == 1 || t.repeated || t.next == t.base || t.rtt.tooSoon(now.since(t.sentFirst)) {
+		return
+	}
+	if t.echoes > 0 {
+		t.echoes--
 		return
 	}
 	t.restart()
@@ -231,7 +243,8 @@ func (t *transfer) expire(now instant, tm *timing) Outcome {
 	if !t.unsent() {
 		t.tries = min(t.tries+1, 254)
 		t.repeats = 0
-		t.repeated = false
+		t.repeated, t.timedOut = false, true
+		t.echoes = 0
 		t.oackDue = t.phase == negotiating
 		t.restart()
 	}
