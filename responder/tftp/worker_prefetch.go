@@ -14,7 +14,7 @@ func (w *worker) inMemory(id slotID, s *slot) bool {
 	if s.loading {
 		return false
 	}
-	oack, from, _ := s.due()
+	oack, from, _ := s.due(w.now)
 	file := w.table.file(id)
 	if file.Chunks() == 0 || w.server.cfg.NoPrefetch {
 		return true
