@@ -28,6 +28,8 @@ type File struct {
 	id      identity
 	mapping []byte
 	chunks  []chunkMark
+	missed  atomic.Int64 // see MissedAt
+	blind   bool         // the file system does not say what is in memory
 	refs    atomic.Int32 // goes from and to 0 under root.mu only
 }
 
@@ -69,6 +71,8 @@ func (r *Root) share(path string, f *os.File) (*File, error) {
 		// Reads are of whole chunks and say what they want; reading on from each of
 		// hundreds of places would throw out of memory what was read for the others.
 		_ = unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM)
+		_, err = unix.Preadv2(fd, [][]byte{make([]byte, 1)}, 0, unix.RWF_NOWAIT)
+		file.blind = err != nil && err != unix.EAGAIN
 	}
 	r.open[id] = file
 	return file, nil

@@ -59,18 +59,34 @@ func (f *File) extent(chunk int) (off, n int64) {
 func (f *File) Cached(chunk int) bool {
 	off, n := f.extent(chunk)
 	var b [1]byte
-	iov := [1][]byte{b[:]}
-	look := func(at int64) bool {
-		got, err := unix.Preadv2(f.fd, iov[:], at, unix.RWF_NOWAIT)
-		return err == nil && got == 1
-	}
 	for at := off; at < off+n; at += cachedStep {
-		if !look(at) {
+		if !f.ReadCached(b[:], at) {
 			return false
 		}
 	}
-	return look(off + n - 1)
+	return f.ReadCached(b[:], off+n-1)
 }
+
+// ReadCached fills p from the page cache, without waiting for the disk, or
+// reports false.
+func (f *File) ReadCached(p []byte, off int64) bool {
+	if f.blind {
+		return false
+	}
+	n, err := unix.Preadv2(f.fd, [][]byte{p}, off, unix.RWF_NOWAIT)
+	return err == nil && n == len(p)
+}
+
+// Blind says that the file system cannot read without waiting (tmpfs, which never
+// waits, and NFS): Cached and ReadCached always say no.
+func (f *File) Blind() bool { return f.blind }
+
+// MissedAt returns when something of the file was last found not to be in memory,
+// as SetMissed was told; 0: never.
+func (f *File) MissedAt() int64 { return f.missed.Load() }
+
+// SetMissed notes that something of the file was not in memory.
+func (f *File) SetMissed(at int64) { f.missed.Store(at) }
 
 // Load reads a chunk into the page cache, waiting for the disk, and maps it. buf
 // is scratch space. It returns ErrChanged if the file ends before the chunk does.

@@ -28,7 +28,7 @@ import (
 // a server whose memory is bounded below that, and measures the round trips of a
 // transfer of a small file beside them:
 //
-//	go test -run '^$' -bench ColdFile -benchtime 1x ./responder/tftp
+//	go test -run '^$' -bench ColdFile -benchtime 5x ./responder/tftp
 //
 // It takes root, a memory controller (cgroup v1 or v2) and XDPXE_COLD_DIR or the
 // working directory on a disk with 2 GiB to spare.
@@ -45,34 +45,41 @@ func BenchmarkColdFile(b *testing.B) {
 	if err := os.WriteFile(filepath.Join(dir, "warm"), randomFile(4<<20, 1), 0o644); err != nil {
 		b.Fatal(err)
 	}
-	for _, c := range []struct {
-		name    string
-		clients int
-		limit   int64 // bytes of memory; 0: none, and the file is in memory
-		setup   coldSetup
-	}{
+	cases := []coldCase{
 		{"alone", 0, coldLimit, coldSetup{}},
-		{"file in memory", coldClients, 0, coldSetup{}},
-		{"cold, read by the loops", coldClients, coldLimit, coldSetup{NoPrefetch: true}},
-		{"cold, read ahead", coldClients, coldLimit, coldSetup{}},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			for b.Loop() {
-				c.setup.Dir = dir
-				runCold(b, c.clients, c.limit, c.setup)
-			}
-		})
+		{"in-memory", coldClients, 0, coldSetup{}},
+		{"cold-by-the-loops", coldClients, coldLimit, coldSetup{NoPrefetch: true}},
+		{"cold-read-ahead", coldClients, coldLimit, coldSetup{}},
 	}
+	p99 := make([][]float64, len(cases))
+	for b.Loop() {
+		for i, c := range cases { // in turn, for the machine may have other things to do
+			c.setup.Dir = dir
+			p99[i] = append(p99[i], runCold(b, &c))
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	for i, c := range cases {
+		slices.Sort(p99[i])
+		b.ReportMetric(p99[i][len(p99[i])/2], "ms-p99-"+c.name)
+	}
+}
+
+type coldCase struct {
+	name    string
+	clients int
+	limit   int64 // bytes of memory; 0: none, and the file is in memory
+	setup   coldSetup
 }
 
 const (
 	coldSize    = 2 << 30
-	coldLimit   = 512 << 20
+	coldLimit   = 256 << 20
 	coldClients = 200
 	coldBlksize = 16 << 10
 	coldWindow  = 4
-	coldRate    = 1 << 20 // bytes a second and client
-	coldTime    = 6 * time.Second
+	coldRate    = 256 << 10 // bytes a second and client
+	coldTime    = 8 * time.Second
 )
 
 // makeColdFile writes a file each of whose words is its own offset.
@@ -205,17 +212,19 @@ func memoryGroup(b *testing.B, limit int64) string {
 	if err := os.Mkdir(group, 0o755); err != nil {
 		b.Skipf("no control group for memory: %v", err)
 	}
-	b.Cleanup(func() { os.Remove(group) })
 	if err := os.WriteFile(filepath.Join(group, file), []byte(strconv.FormatInt(limit, 10)), 0); err != nil {
 		b.Skipf("the memory of a control group cannot be bounded: %v", err)
 	}
 	return group
 }
 
-func runCold(b *testing.B, clients int, limit int64, s coldSetup) {
+// runCold measures a case. It returns the 99th percentile of the warm transfer's round trips, in ms.
+func runCold(b *testing.B, c *coldCase) float64 {
 	b.Helper()
+	clients, limit, s := c.clients, c.limit, c.setup
 	if limit != 0 {
 		s.Group = memoryGroup(b, limit)
+		defer os.Remove(s.Group)
 	}
 	warmUp(b, filepath.Join(s.Dir, "cold"), limit == 0)
 	setup, err := json.Marshal(s)
@@ -268,15 +277,9 @@ func runCold(b *testing.B, clients int, limit int64, s coldSetup) {
 		sum += n
 	}
 	ms := func(q float64) float64 { return trips[int(q*float64(len(trips)-1))].Seconds() * 1e3 }
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(ms(0.5), "ms-p50")
-	b.ReportMetric(ms(0.99), "ms-p99")
-	b.ReportMetric(ms(1), "ms-max")
-	b.ReportMetric(float64(len(trips)), "trips")
-	b.ReportMetric(float64(sum)/coldTime.Seconds()/1e6, "cold-MB/s")
-	b.ReportMetric(float64(st.Faults), "faults")
-	b.ReportMetric(float64(st.Waits), "waits")
-	b.ReportMetric(float64(st.Loads), "loads")
+	b.Logf("%-18s warm round trips: p50 %.2f ms, p99 %.2f ms, longest %.0f ms, %d of them; beside it %.1f MB/s; %d faults in loops, %d waits, %d chunks read",
+		c.name, ms(0.5), ms(0.99), ms(1), len(trips), float64(sum)/coldTime.Seconds()/1e6, st.Faults, st.Waits, st.Loads)
+	return ms(0.99)
 }
 
 // readCold reads the cold file at a bounded rate and checks what comes. It returns how much did.

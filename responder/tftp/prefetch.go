@@ -20,6 +20,10 @@ const (
 	minKeep   = 50 * time.Millisecond
 	firstKeep = time.Second
 	maxKeep   = 10 * time.Second
+
+	// For so long after something of a file was not in memory, nothing of it is
+	// taken to stay there.
+	scarceTime = 10 * time.Second
 )
 
 // prefetcher has chunks of files in the page cache before the loops send from
@@ -30,6 +34,10 @@ const (
 // The checker looks whether it is in memory, which is quick, so that files in use
 // never wait behind slow reads; if not, it goes on to the readers. A transfer
 // whose chunk is too old or was never seen waits until it is told.
+//
+// What is read may be gone again before it is sent, where memory is short. So of
+// a file that was not all there lately, the loop copies what it sends, by a read
+// that fails rather than waits, and asks again if it does.
 type prefetcher struct {
 	clock func() instant
 	keep  atomic.Int64 // nanoseconds
@@ -169,6 +177,7 @@ func (p *prefetcher) check(l *load, at instant) {
 		p.finish(l, at, nil)
 		return
 	}
+	l.file.SetMissed(int64(at))
 	if before, _ := l.file.LoadedAt(l.chunk); before != 0 {
 		p.evictions.Add(1)
 		p.shorten(at.since(instant(before)))

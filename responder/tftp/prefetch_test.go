@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -17,17 +18,7 @@ import (
 func cold(t *testing.T, file []byte, options ...string) (*worker, *wire, *slot) {
 	t.Helper()
 	w, client := byHand(t, Config{GSO: true}, file)
-	f, err := os.OpenFile(filepath.Join(w.server.root.Load().Path(), "f"), os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := f.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
-		t.Fatal(err)
-	}
+	evict(t, filepath.Join(w.server.root.Load().Path(), "f"), nil)
 	a := client.addr()
 	d := &datagram{payload: rrq(append([]string{"f", "octet"}, options...)...), local: mapped([4]byte{127, 0, 0, 1}), ifindex: 1, unicast: true,
 		from: peer{addr: mapped(a.Addr().As4()), port: a.Port()}}
@@ -42,6 +33,27 @@ func cold(t *testing.T, file []byte, options ...string) (*worker, *wire, *slot) 
 	return w, client, s
 }
 
+// evict takes a file out of memory; opened is nil or has a mapping of it.
+func evict(t *testing.T, path string, opened *content.File) {
+	t.Helper()
+	if opened != nil {
+		if err := unix.Madvise(opened.Mapping(), unix.MADV_DONTNEED); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // turn is what the loop does but wait.
 func (w *worker) turn() {
 	w.now = w.server.clock()
@@ -51,7 +63,7 @@ func (w *worker) turn() {
 	w.sweep()
 }
 
-// work does by hand what the goroutines do. It returns how many reads there were.
+// workAll does by hand what the goroutines do. It returns how many reads there were.
 func (p *prefetcher) workAll() (reads int) {
 	for l := p.checks.pop(); l != nil; l = p.checks.pop() {
 		p.check(l, p.clock())
@@ -145,6 +157,78 @@ func TestOldChunkIsLookedAfter(t *testing.T) {
 	}
 	if got := time.Duration(p.keep.Load()); got != maxKeep {
 		t.Errorf("keeps for %v what is always there", got)
+	}
+}
+
+// TestScarceFileIsCopied has what was loaded go away again before it is sent.
+func TestScarceFileIsCopied(t *testing.T) {
+	const blksize = 1468
+	file := randomFile(2*content.ChunkSize+77, 4)
+	for _, gso := range []bool{true, false} {
+		w, client, s := cold(t, file, "blksize", "1468", "windowsize", "4")
+		e := w.endpoints[0]
+		e.gso = gso
+		f := w.table.file(0)
+		if f.Blind() {
+			t.Skip("this file system does not say what is in memory")
+		}
+		path := filepath.Join(w.server.root.Load().Path(), "f")
+		w.turn()
+		p := w.server.prefetcher
+		p.workAll()
+		mapped := func() bool { // whether the batch that is being built points into the mapping
+			for _, iov := range e.out.iovs[:e.out.iov] {
+				at := uintptr(unsafe.Pointer(iov.Base))
+				if first := uintptr(unsafe.Pointer(&f.Mapping()[0])); at >= first && at < first+uintptr(len(file)) {
+					return true
+				}
+			}
+			return false
+		}
+		stage := func() {
+			w.readMail()
+			w.stage(e, 0, s)
+		}
+		stage()
+		if mapped() || e.out.n == 0 {
+			t.Errorf("gso %v: %d messages, from the mapping %v", gso, e.out.n, mapped())
+		}
+		w.flush(e)
+		client.expectBlocks(file, blksize, 1, 4)
+
+		evict(t, path, f)
+		s.base, s.next, s.high = 5, 5, 5
+		stage()
+		if !s.loading || e.out.n != 0 {
+			t.Errorf("gso %v: loading %v, %d messages of what is gone", gso, s.loading, e.out.n)
+		}
+		p.workAll()
+		evict(t, path, f) // and again: then it is sent all the same
+		stage()
+		if s.loading || !mapped() {
+			t.Errorf("gso %v: waits for the same a second time", gso)
+		}
+		w.flush(e)
+		client.expectBlocks(file, blksize, 5, 8)
+
+		s.base, s.next, s.high = s.last, s.last, s.last
+		evict(t, path, f)
+		stage()
+		if !s.loading || e.out.n != 0 {
+			t.Errorf("gso %v: loading %v, %d messages of the end that is gone", gso, s.loading, e.out.n)
+		}
+		p.workAll()
+		stage()
+		w.flush(e)
+		client.expectBlocks(file, blksize, int(s.last), int(s.last))
+
+		// Later the file counts as being in memory.
+		w.now = w.now.add(2 * scarceTime)
+		s.base, s.next, s.high = 9, 9, 9
+		w.stage(e, 0, s)
+		if !mapped() {
+			t.Errorf("gso %v: copied for ever", gso)
+		}
 	}
 }
 

@@ -34,15 +34,41 @@ func (w *worker) inMemory(id slotID, s *slot) bool {
 	}
 	age := w.prefetch(file, chunk, keep)
 	// What was loaded a moment ago must do: to ask again could go on for ever.
-	granted := s.loaded
-	s.loaded = false
-	if age < keep || oack || granted {
+	if age < keep || oack || s.loaded {
 		return true
 	}
+	w.await(id, s, chunk)
+	return false
+}
+
+// await lets a transfer wait for a chunk.
+func (w *worker) await(id slotID, s *slot, chunk int) {
 	s.loading = true
 	w.counters.waits.Add(1)
-	p.want(file, chunk, &waiter{w, id, s.serial})
-	return false
+	w.server.prefetcher.want(w.table.file(id), chunk, &waiter{w, id, s.serial})
+}
+
+// copied copies n bytes of a transfer's file from off into the batch, which has
+// room for them. If they are not in memory, the transfer waits, and nothing is returned.
+// insist says that it has waited for these already: then rather the loop does.
+func (w *worker) copied(e *endpoint, id slotID, s *slot, off int64, n int, insist bool) []byte {
+	file := w.table.file(id)
+	p := e.out.buffer(n)
+	switch {
+	case file.ReadCached(p, off):
+		return p
+	case insist:
+		return file.Mapping()[off : off+int64(n)]
+	}
+	file.SetMissed(int64(w.now))
+	w.await(id, s, int(off/content.ChunkSize))
+	return nil
+}
+
+// scarce says whether a file is sent by copies.
+func (w *worker) scarce(file *content.File) bool {
+	missed := file.MissedAt()
+	return missed != 0 && w.now.since(instant(missed)) < scarceTime && !file.Blind() && !w.server.cfg.NoPrefetch
 }
 
 // prefetch asks for a chunk if it begins to count as old. It returns its age.
