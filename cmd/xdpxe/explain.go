@@ -12,6 +12,7 @@ import (
 
 	"github.com/xdpxe/xdpxe/responder/config"
 	"github.com/xdpxe/xdpxe/responder/packet"
+	"github.com/xdpxe/xdpxe/responder/pcapfile"
 	"github.com/xdpxe/xdpxe/responder/policy"
 )
 
@@ -112,16 +113,16 @@ func explain(f *explainFlags, in io.Reader, out io.Writer) error {
 
 // explainCapture replays the requests of a capture.
 func explainCapture(path string, in io.Reader, cfg *config.Config, server *vantage) (*report, error) {
-	frames, err := readCapture(path, in)
-	if err != nil {
+	frames, err := pcapfile.Read(path, in)
+	if err != nil && (len(frames) == 0 || !errors.Is(err, pcapfile.ErrCut)) {
 		return nil, userError(err, "")
 	}
 	for _, c := range frames {
-		server.learn(c.data)
+		server.learn(c.Data)
 	}
 	rep, r := &report{Frames: len(frames), Messages: []*verdict{}}, newReplayer(cfg, server)
 	for i, c := range frames {
-		v := r.handle(c.Timestamp, c.data)
+		v := r.handle(c.Timestamp, c.Data)
 		if v == nil {
 			continue
 		}

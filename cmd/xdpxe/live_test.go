@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpxe/xdpxe/responder/control"
+	"github.com/xdpxe/xdpxe/responder/pcapfile"
 )
 
 // send puts a frame on an interface of the namespace.
@@ -111,7 +112,7 @@ func TestCaptureOfRunningDaemon(t *testing.T) {
 		t.Errorf("%+v", ex)
 	}
 	// The daemon's answer is, byte for byte, the one that explain makes.
-	frames2, err := readCapture(path, nil)
+	frames2, err := pcapfile.Read(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,9 +120,9 @@ func TestCaptureOfRunningDaemon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := newReplayer(cfg, labServer()).handle(start, frames2[0].data)
-	if v == nil || v.Answer == nil || !bytes.HasSuffix(frames2[1].data, v.Answer.payload) {
-		t.Errorf("explain answers %+v, the daemon sent %x", v, frames2[1].data)
+	v := newReplayer(cfg, labServer()).handle(start, frames2[0].Data)
+	if v == nil || v.Answer == nil || !bytes.HasSuffix(frames2[1].Data, v.Answer.payload) {
+		t.Errorf("explain answers %+v, the daemon sent %x", v, frames2[1].Data)
 	}
 
 	d.Process.Signal(syscall.SIGTERM)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/xdpxe/xdpxe/cmd/internal/fault"
 	"github.com/xdpxe/xdpxe/responder/control"
+	"github.com/xdpxe/xdpxe/responder/pcapfile"
 )
 
 // pretender stands in for the daemon on a control socket.
@@ -29,7 +30,9 @@ type pretender struct {
 	joined chan struct{} // closed when a capture has subscribed
 }
 
-func (p *pretender) Status() control.Status { return p.st }
+func (p *pretender) Snapshot() control.Status { return p.st }
+
+func (p *pretender) Transfers(context.Context) []control.TFTPTransfer { return p.st.TFTP.Transfers }
 
 func (p *pretender) Subscribe(_ string, sink func(control.Frame)) func() {
 	p.mu.Lock()
@@ -154,13 +157,13 @@ func TestCaptureToFile(t *testing.T) {
 	if r.code != 0 || r.stdout != "" || r.stderr != "2 frames captured, 0 dropped\n" {
 		t.Fatalf("%+v", r)
 	}
-	got, err := readCapture(path, nil)
+	got, err := pcapfile.Read(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, c := range got {
-		if string(c.data) != string(frames[i]) || !c.Timestamp.Equal(start.Add(time.Duration(i))) {
-			t.Errorf("frame %d: %v %x", i, c.Timestamp, c.data)
+		if string(c.Data) != string(frames[i]) || !c.Timestamp.Equal(start.Add(time.Duration(i))) {
+			t.Errorf("frame %d: %v %x", i, c.Timestamp, c.Data)
 		}
 	}
 	if len(got) != 2 {

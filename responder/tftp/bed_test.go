@@ -69,6 +69,9 @@ func serve(t testing.TB, cfg Config, files map[string][]byte) *bed {
 	return b
 }
 
+// Transfers waits for the loops as long as the test runs.
+func (b *bed) Transfers() []TransferInfo { return b.Server.Transfers(b.t.Context()) }
+
 func (b *bed) write(name string, data []byte) {
 	b.t.Helper()
 	path := filepath.Join(b.dir, name)
