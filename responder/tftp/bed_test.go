@@ -193,6 +193,27 @@ func (w *wire) empty() bool {
 	return recvErr == unix.EAGAIN
 }
 
+// count drops what has come and says how many packets it was.
+func (w *wire) count() (n int) {
+	w.t.Helper()
+	raw, err := w.conn.SyscallConn()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) {
+		var buf [1 << 16]byte
+		for {
+			if _, _, err := unix.Recvfrom(int(fd), buf[:], unix.MSG_DONTWAIT); err != nil {
+				return
+			}
+			n++
+		}
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
 // nothing checks that the server has sent nothing, having dealt with everything.
 func (b *bed) nothing(w *wire) {
 	b.t.Helper()

@@ -31,7 +31,7 @@ type transfer struct {
 	resent      uint16 // blocks sent again by timer since the last progress
 	echoes      uint16 // acknowledgements of base-1 that are still to come without a loss
 	phase       phase
-	tries       uint8 // retransmissions by timer since the last sample: the back-off
+	tries       uint8 // retransmissions by timer since the last sample or loss: the back-off
 	repeats     uint8 // repeated requests answered since the last of those
 	answered    bool  // something was acknowledged: the client is where it says it is
 	oackDue     bool
@@ -183,8 +183,13 @@ func (t *transfer) ackData(distance uint64, now instant, tm *timing) Outcome {
 // advanced takes note that block n and all before were acknowledged. The round
 // trip is that of the last block sent: a client acknowledges a window when it
 // has all of it, which takes longer than a round trip from the first one on.
+// The back-off stays until there is a sample, lest a client that has become slow
+// be sent everything twice for ever (Karn).
 func (t *transfer) advanced(n uint64, now instant, tm *timing) {
-	if n >= t.twice && n+1 >= t.next {
+	switch {
+	case n+1 < t.next:
+		t.tries = 0 // something was lost: the timer was right
+	case n >= t.twice:
 		t.rtt.sample(now.since(t.sentLast))
 		t.tries = 0
 	}
