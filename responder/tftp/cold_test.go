@@ -133,17 +133,6 @@ type coldSetup struct {
 
 const coldServerEnv = "XDPXE_COLD_SERVER"
 
-func TestMain(m *testing.M) {
-	if s := os.Getenv(coldServerEnv); s != "" {
-		if err := coldServer(s); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
 // coldServer is the server's process. It prints its port, serves until its
 // standard input ends, and prints its totals.
 func coldServer(setup string) error {
@@ -161,7 +150,7 @@ func coldServer(setup string) error {
 		return err
 	}
 	defer root.Close()
-	server, err := Listen(Config{GSO: true, NoPrefetch: s.NoPrefetch, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, root)
+	server, err := Listen(Config{GSO: true, Workers: 2, NoPrefetch: s.NoPrefetch, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, root)
 	if err != nil {
 		return err
 	}

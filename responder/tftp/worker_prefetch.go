@@ -11,12 +11,15 @@ import (
 // inMemory says whether what stage would send of a transfer is in memory. If it
 // is not, the transfer waits for it and onLoaded goes on.
 func (w *worker) inMemory(id slotID, s *slot) bool {
+	if w.server.cfg.NoPrefetch {
+		return true
+	}
 	if s.loading {
 		return false
 	}
 	oack, from, _ := s.due(w.now)
 	file := w.table.file(id)
-	if file.Chunks() == 0 || w.server.cfg.NoPrefetch {
+	if file.Chunks() == 0 {
 		return true
 	}
 	off := int64(0)
