@@ -86,6 +86,11 @@ func tftpConfig(cfg *config.Config, log *zap.Logger) tftp.Config {
 	c.Port, c.DataPorts = cfg.TFTP.Port, cfg.TFTP.DataPorts
 	c.MaxWindow, c.MaxBlksize, c.MaxTransfers = cfg.TFTP.MaxWindow, cfg.TFTP.MaxBlksize, cfg.TFTP.MaxTransfers
 	c.GSO = cfg.TFTP.GSO
+	c.Queue, c.Burst, c.Bandwidth, c.NetworkBits = cfg.TFTP.Queue, cfg.TFTP.Burst, cfg.TFTP.Bandwidth, cfg.TFTP.NetworkBits
+	c.PerClient, c.PerNetwork = tftp.Limits(cfg.TFTP.PerClient), tftp.Limits(cfg.TFTP.PerNetwork)
+	again := &cfg.TFTP.Retransmit
+	c.InitialTimeout, c.MinTimeout, c.MaxTimeout = again.Initial, again.Floor, again.Ceiling
+	c.GiveUp, c.Unanswered = again.GiveUp, again.Unanswered
 	c.Clients = cfg.Policy.Allowed
 	c.Logger = log.Named("tftp")
 	return c

@@ -41,6 +41,10 @@ func serve(t testing.TB, cfg Config, files map[string][]byte) *bed {
 	if cfg.Workers == 0 {
 		cfg.Workers = 1
 	}
+	if cfg.MinTimeout == 0 && cfg.InitialTimeout == 0 {
+		// Longer than any exchange here takes: what comes again, comes for a reason.
+		cfg.MinTimeout = time.Second
+	}
 	if b.Server, err = Listen(cfg, root); err != nil {
 		t.Fatal(err)
 	}
@@ -187,6 +191,27 @@ func (w *wire) empty() bool {
 		w.t.Logf("there is %.60q", buf[:n])
 	}
 	return recvErr == unix.EAGAIN
+}
+
+// count drops what has come and says how many packets it was.
+func (w *wire) count() (n int) {
+	w.t.Helper()
+	raw, err := w.conn.SyscallConn()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) {
+		var buf [1 << 16]byte
+		for {
+			if _, _, err := unix.Recvfrom(int(fd), buf[:], unix.MSG_DONTWAIT); err != nil {
+				return
+			}
+			n++
+		}
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	return n
 }
 
 // nothing checks that the server has sent nothing, having dealt with everything.

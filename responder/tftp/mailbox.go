@@ -11,6 +11,8 @@ import (
 type mailbox struct {
 	sync.Mutex
 	found  []found
+	loaded []loaded
+	places []ticket
 	orders []func(*worker)
 }
 
@@ -19,6 +21,22 @@ func (w *worker) post(f found) {
 	w.mail.Lock()
 	defer w.mail.Unlock()
 	w.mail.found = append(w.mail.found, f)
+	w.rouse()
+}
+
+// postLoaded hands the worker the answer to a wait for a chunk. Any goroutine may.
+func (w *worker) postLoaded(l loaded) {
+	w.mail.Lock()
+	defer w.mail.Unlock()
+	w.mail.loaded = append(w.mail.loaded, l)
+	w.rouse()
+}
+
+// admitted tells the worker that a request of its has got a place. Any goroutine may.
+func (w *worker) admitted(t ticket) {
+	w.mail.Lock()
+	defer w.mail.Unlock()
+	w.mail.places = append(w.mail.places, t)
 	w.rouse()
 }
 
@@ -47,13 +65,19 @@ func (w *worker) readMail() {
 	// Whatever it says, the mail is read.
 	_, _ = unix.Read(w.wake, count[:])
 	w.mail.Lock()
-	results, orders := w.mail.found, w.mail.orders
-	w.mail.found, w.mail.orders = nil, nil
+	results, loads, places, orders := w.mail.found, w.mail.loaded, w.mail.places, w.mail.orders
+	w.mail.found, w.mail.loaded, w.mail.places, w.mail.orders = nil, nil, nil, nil
 	w.mail.Unlock()
 	for _, f := range orders {
 		f(w)
 	}
+	for i := range places {
+		w.onPlace(&places[i])
+	}
 	for i := range results {
 		w.onFound(&results[i])
+	}
+	for i := range loads {
+		w.onLoaded(&loads[i])
 	}
 }

@@ -107,7 +107,8 @@ func TestHopeless(t *testing.T) {
 
 func TestLookupOutcome(t *testing.T) {
 	for err, want := range map[error]Outcome{
-		nil: running, content.ErrNotFound: NotFound, content.ErrRefused: Refused, content.ErrIsDir: IsDirectory,
+		nil: running, content.ErrNotFound: NotFound, content.ErrBadName: BadName, content.ErrOutside: OutsideRoot,
+		content.ErrNoPermission: NoPermission, content.ErrNotRegular: NotRegular, content.ErrIsDir: IsDirectory,
 		syscall.EMFILE: Busy, syscall.ENOMEM: Busy, syscall.EIO: Unreadable, fs.ErrInvalid: Unreadable,
 	} {
 		wrapped := err
@@ -158,7 +159,7 @@ func TestBacklog(t *testing.T) {
 	if n := w.counters.outcomes[Busy].Load(); n != 5 {
 		t.Errorf("%d requests counted as busy", n)
 	}
-	if w.running != openBacklog || int(w.server.active.Load()) != openBacklog || len(w.table.byPeer) != openBacklog || w.endpoints[0].out.n != 0 {
+	if w.running != openBacklog || w.server.Stats().Active != openBacklog || len(w.table.byPeer) != openBacklog || w.endpoints[0].out.n != 0 {
 		t.Errorf("%d run, %d slots, %d answers", w.running, len(w.table.byPeer), w.endpoints[0].out.n)
 	}
 }

@@ -17,18 +17,21 @@ import (
 
 // Server is a TFTP server. Its methods but Serve are safe for concurrent use.
 type Server struct {
-	cfg     Config
-	timing  timing
-	port    uint16
-	headers *headers
-	epoch   time.Time // of all instants
-	workers []*worker
-	opener  *opener
-	reports *reporter
+	cfg        Config
+	timing     timing
+	ledger     *ledger
+	caps       caps
+	sources    *sources
+	port       uint16
+	headers    *headers
+	epoch      time.Time // of all instants
+	workers    []*worker
+	opener     *opener
+	prefetcher *prefetcher
+	reports    *reporter
 
 	root    atomic.Pointer[content.Root]
 	clients atomic.Pointer[func(netip.Addr) bool]
-	active  atomic.Int64
 	state   atomic.Int32
 }
 
@@ -47,13 +50,18 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg:     cfg,
-		timing:  timing{initial: cfg.InitialTimeout, max: cfg.MaxTimeout, giveUp: cfg.GiveUp},
+		cfg: cfg,
+		timing: timing{initial: cfg.InitialTimeout, floor: cfg.MinTimeout, ceiling: cfg.MaxTimeout,
+			giveUp: cfg.GiveUp, unanswered: cfg.Unanswered},
+		ledger:  newLedger(&cfg),
+		caps:    newCaps(&cfg),
+		sources: newSources(&cfg),
 		headers: newHeaders(),
 		epoch:   time.Now().Add(-time.Second), // instant 0 is "never"
 		reports: newReporter(cfg.Logger),
 	}
 	s.opener = newOpener(s.root.Load)
+	s.prefetcher = newPrefetcher(s.clock)
 	s.SetRoot(root)
 	s.SetClients(cfg.Clients)
 
@@ -132,6 +140,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		return errors.New("tftp: server is closed or served already")
 	}
 	s.opener.start()
+	s.prefetcher.start()
 	s.reports.start()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -151,6 +160,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		w.order(func(w *worker) { w.beginStop(s.cfg.Grace) })
 	}
 	loops.Wait()
+	s.prefetcher.stop()
 	s.opener.stop()
 	s.reports.stop()
 	s.state.Store(closed)
@@ -195,20 +205,10 @@ func (s *Server) allowed(a netip.Addr) bool { return (*s.clients.Load())(a) }
 // clock returns the time for the state machines.
 func (s *Server) clock() instant { return instant(time.Since(s.epoch)) }
 
-// admit lets one more transfer in, if there is room; leave makes room.
-func (s *Server) admit() bool {
-	if s.active.Add(1) <= int64(s.cfg.MaxTransfers) {
-		return true
-	}
-	s.leave()
-	return false
-}
-
-func (s *Server) leave() { s.active.Add(-1) }
-
 // Stats returns the totals.
 func (s *Server) Stats() Stats {
-	st := Stats{Active: int(s.active.Load())}
+	st := Stats{Loads: s.prefetcher.loads.Load()}
+	st.Active, st.Queued = s.ledger.counts()
 	for _, w := range s.workers {
 		w.counters.add(&st)
 	}
