@@ -167,6 +167,7 @@ func tftpTotals(sum tftp.Stats) control.TFTP {
 	st := control.TFTP{
 		Active: sum.Active, Queued: sum.Queued, Requests: sum.Requests, Repeated: sum.Repeated, Waited: sum.Waited,
 		BytesSent: sum.Bytes, Retransmissions: sum.Retransmits, Timeouts: sum.Timeouts, Capped: sum.Capped,
+		DiskReads: sum.Loads, DiskWaits: sum.Waits, LoopFaults: sum.Faults,
 		Strangers: sum.Strangers, SendErrors: sum.SendErrors, Dropped: sum.Dropped,
 	}
 	for o, n := range sum.Outcomes {

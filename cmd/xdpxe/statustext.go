@@ -200,6 +200,9 @@ func (p *statusText) tftp() {
 	if t.Queued > 0 || t.Waited > 0 || t.Capped > 0 {
 		fmt.Fprintf(p.w, "  limits: %d requests wait for a place now, %d had to, %d messages held back by a bandwidth bound\n", t.Queued, t.Waited, t.Capped)
 	}
+	if t.DiskReads > 0 {
+		fmt.Fprintf(p.w, "  disk: %d pieces of files read ahead, %d waits of transfers, %d of event loops\n", t.DiskReads, t.DiskWaits, t.LoopFaults)
+	}
 	if t.Hung > 0 {
 		fmt.Fprintf(p.w, "  HANGS: %s; is the disk of the boot files well?\n", count(t.Hung, "event loop"))
 	}

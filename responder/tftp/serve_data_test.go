@@ -2,6 +2,7 @@ package tftp
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -200,6 +201,18 @@ func TestServeChangedFile(t *testing.T) {
 		{"unlinked", os.Remove, true},
 		{"truncated", func(p string) error { return os.Truncate(p, 5000) }, false},
 		{"truncated to nothing", func(p string) error { return os.Truncate(p, 0) }, false},
+		{"truncated and extended again", func(p string) error {
+			return errors.Join(os.Truncate(p, 5000), os.Truncate(p, size))
+		}, false},
+		{"overwritten within the second", func(p string) error {
+			f, err := os.OpenFile(p, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			_, err = f.WriteAt([]byte("new"), size-200)
+			return errors.Join(err, os.Chtimes(p, time.Time{}, time.Unix(1e9, 1)))
+		}, false},
 		{"grown", func(p string) error { return os.Truncate(p, size+1) }, false},
 		{"overwritten in place", func(p string) error {
 			f, err := os.OpenFile(p, os.O_WRONLY, 0)

@@ -36,6 +36,8 @@ type worker struct {
 	running int             // transfers that have not ended
 	linger  int             // slots of ended ones
 	garbage []*content.File // of ended transfers
+	faults  uint64          // major faults of the loop's thread
+	audited instant         // when they were last counted
 	doomed  []doom
 
 	now       instant
@@ -124,6 +126,7 @@ func (w *worker) close() {
 func (w *worker) run() error {
 	defer close(w.gone)
 	defer w.stop()
+	w.faults = majorFaults()
 	var events [64]unix.EpollEvent
 	for {
 		w.now = w.server.clock()
@@ -153,6 +156,7 @@ func (w *worker) run() error {
 			w.sendRound(e)
 		}
 		w.sweep()
+		w.countFaults()
 	}
 }
 
