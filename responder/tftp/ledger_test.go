@@ -196,7 +196,7 @@ func TestServeLimits(t *testing.T) {
 
 // TestPlaceAfterAll has a request get its place, and the loop sleep until its file is found.
 func TestPlaceAfterAll(t *testing.T) {
-	w, client := byHand(t, Config{MaxTransfers: 1, Queue: 4}, []byte("data"))
+	w, client := byHand(t, Config{MaxTransfers: 1, Queue: 4, NoPrefetch: true}, []byte("data"))
 	d := w.open(t, client, "tsize", "0")
 	e := w.endpoints[0]
 	second := newWire(t, "127.0.0.1:0")

@@ -143,7 +143,7 @@ func TestPacingThroughSlowLink(t *testing.T) {
 // TestPausesOfTheLoop has the worker hold back the rest of a window, by the clock that it keeps.
 func TestPausesOfTheLoop(t *testing.T) {
 	file := randomFile(100*1468, 1)
-	w, client := byHand(t, Config{GSO: true, Burst: 2}, file)
+	w, client := byHand(t, Config{GSO: true, Burst: 2, NoPrefetch: true}, file)
 	pass := func(d time.Duration) {
 		w.server.epoch = w.server.epoch.Add(-d)
 		w.now = w.server.clock()
