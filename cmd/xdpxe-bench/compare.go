@@ -54,7 +54,7 @@ func newCompareCommand() *cobra.Command {
 		Example: `  xdpxe-bench compare --xdpxe ./xdpxe
   xdpxe-bench compare --work dhcp --peer xdpxe --peer dnsmasq --rounds 5
   xdpxe-bench compare --work tftp-500x4MiB-b1468-w16-gro --recipes my-server.yaml
-  xdpxe-bench compare --work dhcp-max --require "xdpxe native/dnsmasq: rate >= 6"`,
+  xdpxe-bench compare --work dhcp-max --require "xdpxe native/dnsmasq: highest rate >= 6"`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	o.output.addFlags(cmd)
