@@ -17,6 +17,7 @@ var (
 	ErrNotFound = errors.New("file not found")
 	ErrRefused  = errors.New("access refused") // outside of the root, no permission, no regular file, a bad name
 	ErrIsDir    = errors.New("is a directory")
+	ErrChanged  = errors.New("file changed") // of Reopen only
 )
 
 // Bounds of the search for a name in another letter case.

@@ -34,6 +34,14 @@ func serve(t testing.TB, cfg Config, files map[string][]byte) *bed {
 	for name, data := range files {
 		b.write(name, data)
 	}
+	b.run(cfg)
+	return b
+}
+
+// run starts the server.
+func (b *bed) run(cfg Config) {
+	t := b.t
+	t.Helper()
 	root, err := content.Open(b.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +70,6 @@ func serve(t testing.TB, cfg Config, files map[string][]byte) *bed {
 		root.Close()
 	}
 	t.Cleanup(b.stop)
-	return b
 }
 
 func (b *bed) write(name string, data []byte) {

@@ -61,6 +61,12 @@ type Config struct {
 	// Grace is how long running transfers may go on when Serve is told to stop. 0: not at all.
 	Grace time.Duration
 
+	// State is the path of the file by which running transfers outlive the process,
+	// and Sockets keeps their sockets meanwhile. With both, the end of Serve leaves
+	// transfers to the next process, and Grace is of no account.
+	State   string
+	Sockets SocketStore
+
 	// Logger takes a line for each transfer that ended and each request that got none. nil: none.
 	Logger *zap.Logger
 }

@@ -10,9 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpxe/xdpxe/responder/content"
+	"github.com/xdpxe/xdpxe/responder/tftp/handover"
 )
 
 // Server is a TFTP server. Its methods but Serve are safe for concurrent use.
@@ -25,6 +27,9 @@ type Server struct {
 	workers []*worker
 	opener  *opener
 	reports *reporter
+
+	handover       *handover.State // nil: transfers end with the process
+	restored, lost uint64          // transfers of a former process
 
 	root    atomic.Pointer[content.Root]
 	clients atomic.Pointer[func(netip.Addr) bool]
@@ -59,20 +64,23 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 
 	// With port 0, the kernel picks one that is free for the first address; it
 	// need not be for the others.
+	left := inherit(cfg.Sockets, cfg.Logger)
 	for try := 0; ; try++ {
-		err := s.listen()
+		err := s.listen(left)
 		if err == nil {
+			s.restore(left)
 			return s, nil
 		}
 		s.closeWorkers()
 		if cfg.Port != 0 || try == 9 || !errors.Is(err, unix.EADDRINUSE) {
+			left.discard()
 			return nil, err
 		}
 	}
 }
 
 // listen opens the sockets of all workers.
-func (s *Server) listen() error {
+func (s *Server) listen(left *estate) error {
 	s.port = uint16(s.cfg.Port)
 	addrs := s.cfg.Addrs
 	optional := len(addrs) == 0 // IPv6 is
@@ -90,7 +98,7 @@ func (s *Server) listen() error {
 		s.workers = append(s.workers, w)
 		for _, addr := range addrs {
 			addr = addr.Unmap()
-			if i == 0 {
+			if i == 0 && left.find(addr, s.port) == nil {
 				if err := s.exclusive(addr); err != nil {
 					if optional && addr.Is6() && (errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)) {
 						s.cfg.Logger.Debug("no IPv6, TFTP serves IPv4 only")
@@ -100,7 +108,7 @@ func (s *Server) listen() error {
 					return err
 				}
 			}
-			e, err := openEndpoint(addr, s.port, &s.cfg)
+			e, err := s.openEndpoint(left, addr)
 			if err != nil {
 				return err
 			}
@@ -113,6 +121,18 @@ func (s *Server) listen() error {
 		}
 	}
 	return nil
+}
+
+// openEndpoint opens sockets for addr, or goes on with a former process's.
+func (s *Server) openEndpoint(left *estate, addr netip.Addr) (*endpoint, error) {
+	e, err := left.take(addr, s.port, &s.cfg)
+	if e != nil || err != nil {
+		return e, err
+	}
+	if e, err = openEndpoint(addr, s.port, &s.cfg); err == nil {
+		left.enter(e)
+	}
+	return e, err
 }
 
 // exclusive makes sure that nobody else has the request port: SO_REUSEPORT
@@ -147,8 +167,12 @@ func (s *Server) Serve(ctx context.Context) error {
 		})
 	}
 	<-ctx.Done()
+	grace := s.cfg.Grace
+	if s.handover != nil {
+		grace = 0
+	}
 	for _, w := range s.workers {
-		w.order(func(w *worker) { w.beginStop(s.cfg.Grace) })
+		w.order(func(w *worker) { w.beginStop(grace) })
 	}
 	loops.Wait()
 	s.opener.stop()
@@ -161,6 +185,13 @@ func (s *Server) Serve(ctx context.Context) error {
 // Close closes a server that was never served. After Serve it does nothing.
 func (s *Server) Close() error {
 	if s.state.CompareAndSwap(listening, closed) {
+		for _, w := range s.workers {
+			w.table.each(func(id slotID, _ *slot) {
+				if f := w.table.file(id); f != nil {
+					f.Release()
+				}
+			})
+		}
 		s.closeWorkers()
 	}
 	return nil
@@ -172,6 +203,12 @@ func (s *Server) closeWorkers() {
 	}
 	if s.state.Load() == listening {
 		s.workers = nil // Listen tries again
+	}
+	if s.handover != nil {
+		if err := s.handover.Close(); err != nil {
+			s.cfg.Logger.Warn("closing the transfers' state", zap.Error(err))
+		}
+		s.handover = nil
 	}
 }
 
@@ -208,7 +245,7 @@ func (s *Server) leave() { s.active.Add(-1) }
 
 // Stats returns the totals.
 func (s *Server) Stats() Stats {
-	st := Stats{Active: int(s.active.Load())}
+	st := Stats{Active: int(s.active.Load()), Restored: s.restored, Lost: s.lost}
 	for _, w := range s.workers {
 		w.counters.add(&st)
 	}

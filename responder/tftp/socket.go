@@ -25,6 +25,9 @@ type endpoint struct {
 	requests int    // socket on the request port
 	data     int    // socket of the transfers
 	tid      uint16 // its port
+	number   uint16 // in the socket store, and in the state that outlives us
+	surplus  bool   // of a former process; closed when its last transfer ends
+	slots    int    // in use, if it is surplus
 	gso      bool   // data can segment
 	watched  bool   // EPOLLOUT is asked for: data's buffer was full
 
@@ -43,15 +46,23 @@ func openEndpoint(addr netip.Addr, port uint16, cfg *Config) (*endpoint, error) 
 		return nil, err
 	}
 	if e.data, err = openDataSocket(addr, cfg.DataPorts); err == nil {
-		e.tid, err = localPort(e.data)
+		err = e.open(cfg)
 	}
 	if err != nil {
 		e.close()
 		return nil, err
 	}
+	return e, nil
+}
+
+// open finds out about the data socket.
+func (e *endpoint) open(cfg *Config) (err error) {
+	if e.tid, err = localPort(e.data); err != nil {
+		return err
+	}
 	e.gso = cfg.GSO && canSegment(e.data)
 	e.out.init(e)
-	return e, nil
+	return nil
 }
 
 // port returns the port of the request socket.
@@ -108,6 +119,26 @@ func openSocket(addr netip.Addr, port uint16, shared bool) (int, error) {
 }
 
 func prepareSocket(fd int, addr netip.Addr, port uint16, shared bool) error {
+	if err := setOptions(fd, addr, shared); err != nil {
+		return err
+	}
+	var sa unix.Sockaddr
+	if addr.Is6() {
+		zone, err := zoneID(addr)
+		if err != nil {
+			return err
+		}
+		sa = &unix.SockaddrInet6{Port: int(port), Addr: addr.As16(), ZoneId: zone}
+	} else {
+		sa = &unix.SockaddrInet4{Port: int(port), Addr: addr.As4()}
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		return fmt.Errorf("tftp: listen on %v: %w", netip.AddrPortFrom(addr, port), err)
+	}
+	return nil
+}
+
+func setOptions(fd int, addr netip.Addr, shared bool) error {
 	type option struct{ level, name, value int }
 	set := []option{{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1}}
 	if addr.Is6() {
@@ -132,20 +163,6 @@ func prepareSocket(fd int, addr netip.Addr, port uint16, shared bool) error {
 	}
 	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
 	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
-
-	var sa unix.Sockaddr
-	if addr.Is6() {
-		zone, err := zoneID(addr)
-		if err != nil {
-			return err
-		}
-		sa = &unix.SockaddrInet6{Port: int(port), Addr: addr.As16(), ZoneId: zone}
-	} else {
-		sa = &unix.SockaddrInet4{Port: int(port), Addr: addr.As4()}
-	}
-	if err := unix.Bind(fd, sa); err != nil {
-		return fmt.Errorf("tftp: listen on %v: %w", netip.AddrPortFrom(addr, port), err)
-	}
 	return nil
 }
 

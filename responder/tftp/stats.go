@@ -9,6 +9,8 @@ import (
 // Stats are a Server's totals since Listen, but for Active.
 type Stats struct {
 	Active   int    // transfers that run now, those whose file is being looked up included
+	Restored uint64 // transfers of a former process that went on
+	Lost     uint64 // transfers of a former process that could not go on
 	Requests uint64 // read and write requests received
 	Repeated uint64 // requests that repeated one in progress
 	// Outcomes counts the requests that have ended, by how. Outcomes[Outcome(0)] is 0.

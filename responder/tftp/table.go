@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/xdpxe/xdpxe/responder/content"
+	"github.com/xdpxe/xdpxe/responder/tftp/handover"
 )
 
 // peer identifies a client to a worker: it sends from here, to one of the
@@ -50,6 +51,8 @@ const chunkSize = 256
 type chunk struct {
 	slots [chunkSize]slot
 	files [chunkSize]*content.File
+
+	records [chunkSize]*handover.Record // nil: the transfer ends with the process
 }
 
 // slotID names a slot of a table.
@@ -69,6 +72,14 @@ func (t *table) slot(id slotID) *slot { return &t.chunks[id/chunkSize].slots[id%
 func (t *table) file(id slotID) *content.File { return t.chunks[id/chunkSize].files[id%chunkSize] }
 
 func (t *table) setFile(id slotID, f *content.File) { t.chunks[id/chunkSize].files[id%chunkSize] = f }
+
+func (t *table) record(id slotID) *handover.Record {
+	return t.chunks[id/chunkSize].records[id%chunkSize]
+}
+
+func (t *table) setRecord(id slotID, r *handover.Record) {
+	t.chunks[id/chunkSize].records[id%chunkSize] = r
+}
 
 // find returns the slot of a client's transfer.
 func (t *table) find(p peer) (slotID, *slot, bool) {

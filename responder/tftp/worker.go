@@ -31,6 +31,7 @@ type worker struct {
 	linger  int             // slots of ended ones
 	garbage []*content.File // of ended transfers
 	doomed  []doom
+	spoiled []spoiled
 
 	now       instant
 	recv      *receiver
@@ -76,9 +77,18 @@ func (w *worker) listen(e *endpoint) error {
 	w.endpoints = append(w.endpoints, e)
 	e.index = uint8(i)
 	e.settle = func(m *staged, errno unix.Errno) { w.settle(e, m, errno) }
-	return errors.Join(
-		w.watch(unix.EPOLL_CTL_ADD, e.requests, 2*i+tagRequests, unix.EPOLLIN),
-		w.watch(unix.EPOLL_CTL_ADD, e.data, 2*i+tagData, unix.EPOLLIN))
+	err := w.watch(unix.EPOLL_CTL_ADD, e.data, 2*i+tagData, unix.EPOLLIN)
+	if e.requests >= 0 {
+		err = errors.Join(err, w.watch(unix.EPOLL_CTL_ADD, e.requests, 2*i+tagRequests, unix.EPOLLIN))
+	}
+	return err
+}
+
+// unwatch ends what watch began. The kernel does it at the end of a socket only,
+// which need not come when we close ours.
+func (w *worker) unwatch(fd int) {
+	// It fails for a descriptor that is not watched.
+	_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, fd, nil)
 }
 
 func (w *worker) watch(op, fd int, tag int32, events uint32) error {
@@ -113,6 +123,8 @@ func (w *worker) close() {
 func (w *worker) run() error {
 	defer close(w.gone)
 	defer w.stop()
+	w.now = w.server.clock()
+	w.endSpoiled()
 	var events [64]unix.EpollEvent
 	for {
 		w.now = w.server.clock()
@@ -224,13 +236,18 @@ func (w *worker) receive(e *endpoint, which int) error {
 // beginStop lets no request in any more and the loop end after grace.
 func (w *worker) beginStop(grace time.Duration) {
 	for _, e := range w.endpoints {
+		w.unwatch(e.requests)
 		e.stopRequests()
 	}
 	w.stopping, w.stopAt = true, w.now.add(grace)
 }
 
-// stop ends all transfers.
+// stop ends all transfers, or leaves them to the next process.
 func (w *worker) stop() {
+	if w.server.handover != nil {
+		w.abandon()
+		return
+	}
 	w.table.each(func(id slotID, s *slot) {
 		if s.phase != ended {
 			w.end(id, s, Stopped)

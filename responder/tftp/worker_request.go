@@ -74,6 +74,7 @@ func (w *worker) onFound(f *found) {
 	}
 	w.table.setFile(f.id, f.file)
 	s.start(w.now, f.file.Size(), s.grant, &w.server.timing)
+	w.keepRecord(f.id, s, f.file)
 	w.timers.set(f.id, s.deadline)
 	w.makeReady(w.endpoints[s.peer.endpoint], f.id, s)
 }
@@ -111,6 +112,9 @@ func (w *worker) onPacket(e *endpoint, d *datagram) {
 		if how := s.ack(uint16(p[2])<<8|uint16(p[3]), w.now, &w.server.timing); how != running {
 			w.end(id, s, how)
 			return
+		}
+		if r := w.table.record(id); r != nil {
+			r.SetBase(s.outstanding())
 		}
 		w.timers.set(id, s.deadline)
 		w.makeReady(e, id, s)
