@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/fdstore"
 	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/notify"
 	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/privilege"
 	"github.com/xdpxe/xdpxe/loader/netdev"
@@ -46,7 +49,7 @@ type daemon struct {
 }
 
 // newDaemon opens all that is not bound to an interface. cfg is complete.
-func newDaemon(cfg *config.Config, load func() (*config.Config, error), log *zap.Logger, level zap.AtomicLevel) (*daemon, error) {
+func newDaemon(cfg *config.Config, store *fdstore.Store, load func() (*config.Config, error), log *zap.Logger, level zap.AtomicLevel) (*daemon, error) {
 	server := responder.New(log)
 	d := &daemon{
 		load: load, log: log, level: level, started: time.Now(), server: server, links: newLinkTable(server),
@@ -57,7 +60,7 @@ func newDaemon(cfg *config.Config, load func() (*config.Config, error), log *zap
 		return nil, err
 	}
 	if root != nil {
-		if d.tftp, err = tftp.Listen(tftpConfig(cfg, log), root); err != nil {
+		if d.tftp, err = tftp.Listen(tftpConfig(cfg, store, log), root); err != nil {
 			root.Close()
 			return nil, portError(err, cfg.TFTP.Port)
 		}
@@ -78,12 +81,19 @@ func openRoot(cfg *config.Config) (*content.Root, error) {
 	return root, nil
 }
 
-func tftpConfig(cfg *config.Config, log *zap.Logger) tftp.Config {
+// stateFile is the default name of the transfers' state, beside the control socket.
+const stateFile = "tftp.state"
+
+func tftpConfig(cfg *config.Config, store *fdstore.Store, log *zap.Logger) tftp.Config {
 	c := tftp.DefaultConfig()
 	c.Port, c.DataPorts = cfg.TFTP.Port, cfg.TFTP.DataPorts
 	c.MaxWindow, c.MaxBlksize, c.MaxTransfers = cfg.TFTP.MaxWindow, cfg.TFTP.MaxBlksize, cfg.TFTP.MaxTransfers
 	c.GSO = cfg.TFTP.GSO
 	c.Clients = cfg.Policy.Allowed
+	if store != nil {
+		c.Sockets = store
+		c.State = cmp.Or(cfg.TFTP.State, filepath.Join(filepath.Dir(cfg.Control), stateFile))
+	}
 	c.Logger = log.Named("tftp")
 	return c
 }

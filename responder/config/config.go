@@ -64,6 +64,7 @@ type TFTP struct {
 	MaxTransfers int       // at one time
 	GSO          bool      // let the kernel cut bursts into datagrams; the bytes are the same without
 	DataPorts    [2]uint16 // first and last port of data sockets; zero: the kernel's choice
+	State        string    // path of the file by which transfers outlive the daemon; empty: tftp.state beside Control
 }
 
 // Metrics is the configuration of the Prometheus exporter.

@@ -124,6 +124,7 @@ func (r *reader) schema(c *Config) map[string]setter {
 			"max-transfers": r.number(&c.TFTP.MaxTransfers, 1, maxTransfers),
 			"gso":           r.boolean(&c.TFTP.GSO),
 			"data-ports":    r.portRange(&c.TFTP.DataPorts),
+			"state":         r.absolute(&c.TFTP.State),
 		}),
 		"metrics": r.section(map[string]setter{"listen": r.listen(&c.Metrics.Listen)}),
 		"log": r.section(map[string]setter{

@@ -275,7 +275,7 @@ profiles:
   winpe: &w {files: {bios: boot\x64\wdsnbp.com, x64-uefi: boot/x64/bootmgfw.efi}}
   linux: {files: {bios: 7, "ipxe": "http://192.0.2.1/boot.ipxe"}}
   again: *w
-tftp: {port: 6969, max-window: 8, max-blksize: 1400, max-transfers: 5, gso: false, data-ports: 50000-50015}
+tftp: {port: 6969, max-window: 8, max-blksize: 1400, max-transfers: 5, gso: false, data-ports: 50000-50015, state: /srv/state}
 metrics: {listen: ""}
 log: {level: debug, format: json}
 `))
@@ -287,7 +287,7 @@ log: {level: debug, format: json}
 		File: "/etc/xdpxe/x.yaml", Interfaces: []string{"eth0", "bond0.7"}, Address: netip.MustParseAddr("203.0.113.2"),
 		Datapath: DatapathRingbuf, Deliver: DeliverTee, ZeroCopy: true, Heartbeat: 1500 * time.Millisecond, BPFFS: "/run/bpf", Control: "/tmp/c.sock", Root: "/etc/boot",
 		Clients: []netip.Prefix{prefix("198.51.100.0/24"), prefix("192.0.2.9/32"), prefix("2001:db8::/32")}, VendorClasses: []string{"HW-Client"},
-		TFTP: TFTP{6969, 8, 1400, 5, false, [2]uint16{50000, 50015}}, Log: Log{"debug", "json"},
+		TFTP: TFTP{6969, 8, 1400, 5, false, [2]uint16{50000, 50015}, "/srv/state"}, Log: Log{"debug", "json"},
 	}
 	want.Spec = policy.Spec{
 		Default: "linux",

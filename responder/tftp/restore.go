@@ -132,6 +132,9 @@ func (w *worker) endSpoiled() {
 		w.endWith(x.id, w.table.slot(x.id), FileChanged, x.path, x.err)
 	}
 	w.spoiled = nil
+	for _, e := range w.endpoints {
+		w.sendRound(e)
+	}
 }
 
 // goOn makes a transfer of which base is the first block that is not
