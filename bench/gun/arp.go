@@ -83,11 +83,13 @@ func (l *Load) answer(frame []byte, mac [6]byte) (reply arp, ok bool) {
 const (
 	resolveTime  = 3 * time.Second
 	resolveEvery = 200 * time.Millisecond
+	resolveWait  = 5 * time.Millisecond // on one port
 )
 
-// resolve finds the server's MAC by ARP, from the relay's or a client's address.
-func resolve(ctx context.Context, l *Load, p port.Port, now func() time.Duration) (mac [6]byte, err error) {
-	own := [6]byte(p.MAC())
+// resolve finds the server's MAC by ARP, from the relay's or a client's
+// address. The reply may come to any of the ports.
+func resolve(ctx context.Context, l *Load, ports []port.Port, now func() time.Duration) (mac [6]byte, err error) {
+	own := mac6(ports[0].MAC())
 	from := l.Relay
 	if !from.IsValid() {
 		from = toAddr(toUint(l.Clients.Masked().Addr()) + 1)
@@ -99,24 +101,26 @@ func resolve(ctx context.Context, l *Load, p port.Port, now func() time.Duration
 	var out, in [1]port.Frame
 	next := time.Duration(0)
 	for begin := now(); now()-begin < resolveTime && ctx.Err() == nil; {
-		if since := now() - begin; since >= next && p.Alloc(out[:]) == 1 {
+		if since := now() - begin; since >= next && ports[0].Alloc(out[:]) == 1 {
 			next = since + resolveEvery
 			out[0].Data = ask.append(out[0].Data)
-			if err := send(p, out[:]); err != nil {
+			if err := send(ports[0], out[:]); err != nil {
 				return mac, err
 			}
 		}
-		n, err := p.Recv(in[:], resolveEvery/4)
-		if err != nil {
-			return mac, err
-		}
-		if n == 0 {
-			continue
-		}
-		a, ok := parseARP(in[0].Data)
-		p.Release(in[:])
-		if ok && a.op == arpReply && a.sender == l.Server {
-			return a.senderMAC, nil
+		for _, p := range ports {
+			n, err := p.Recv(in[:], resolveWait)
+			if err != nil {
+				return mac, err
+			}
+			if n == 0 {
+				continue
+			}
+			a, ok := parseARP(in[0].Data)
+			p.Release(in[:])
+			if ok && a.op == arpReply && a.sender == l.Server {
+				return a.senderMAC, nil
+			}
 		}
 	}
 	return mac, errors.Join(ctx.Err(), fmt.Errorf("%s does not answer ARP within %v (asked from %s)", l.Server, resolveTime, from))

@@ -19,18 +19,16 @@ type clock struct{ t time.Duration }
 func (c *clock) now() time.Duration { return c.t }
 
 // look is what a look at an empty port costs.
-const look = time.Microsecond
+const look = 5 * time.Microsecond
 
 // wire is a port in memory with a scripted server behind it.
 type wire struct {
 	clock  *clock
 	server func(request []byte) []delivery
-	free   [][]byte
 	queue  []delivery // by time
 	taken  int        // frames in the gun's hands
 	took   []time.Duration
 	stats  port.Stats
-	refuse bool // no room for sending
 }
 
 // delivery is a frame that arrives some time after the request was sent.
@@ -40,9 +38,6 @@ type delivery struct {
 }
 
 func (w *wire) Alloc(dst []port.Frame) int {
-	if w.refuse {
-		return 0
-	}
 	for i := range dst {
 		dst[i] = port.Frame{Data: make([]byte, 0, port.FrameRoom)}
 	}
@@ -101,7 +96,7 @@ var (
 // answerer is a boot server that answers everything rightly, 50 µs later, but
 // for what change does to the n-th request's answers (from 0).
 type answerer struct {
-	t      *testing.T
+	t      testing.TB
 	n      int
 	change func(n int, good delivery, p *reply) []delivery
 }
@@ -147,7 +142,7 @@ func (a *answerer) serve(request []byte) []delivery {
 }
 
 // answerTo makes the reply of a good server.
-func answerTo(t *testing.T, p *packet.Packet) *reply {
+func answerTo(t testing.TB, p *packet.Packet) *reply {
 	t.Helper()
 	req := p.Payload
 	m := make([]byte, 240, 400)
@@ -186,7 +181,7 @@ func answerTo(t *testing.T, p *packet.Packet) *reply {
 }
 
 // fakeGun makes a gun with a server behind each port.
-func fakeGun(t *testing.T, l Load, change func(n int, good delivery, p *reply) []delivery) (*Gun, *wire) {
+func fakeGun(t testing.TB, l Load, change func(n int, good delivery, p *reply) []delivery) (*Gun, *wire) {
 	t.Helper()
 	c := &clock{}
 	w := &wire{clock: c, server: (&answerer{t: t, change: change}).serve}

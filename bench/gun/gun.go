@@ -31,6 +31,10 @@ type Progress struct {
 	Sent, Answered int64 // in all; late ones are answered here
 }
 
+// catchUp is how long, at most, a gun sends after its schedule's end what is
+// still due: a short stall of its thread should not end a run early.
+const catchUp = 100 * time.Millisecond
+
 // leastTable is the size of the table for a small rate.
 const leastTable = 1 << 16
 
@@ -52,7 +56,7 @@ func newGun(ctx context.Context, load Load, ports []port.Port, now func() time.D
 	unicast := g.load.Relay.IsValid() || g.load.What != Discover
 	if unicast && g.load.ServerMAC == [6]byte{} {
 		var err error
-		if g.load.ServerMAC, err = resolve(ctx, &g.load, ports[0], now); err != nil {
+		if g.load.ServerMAC, err = resolve(ctx, &g.load, ports, now); err != nil {
 			return nil, err
 		}
 	}
@@ -94,7 +98,10 @@ func (g *Gun) Run(ctx context.Context, s Schedule) (*Outcome, error) {
 		return nil, fmt.Errorf("schedule of %v at %g to %g requests a second: nothing to send", s.For, s.From, s.To)
 	}
 	g.makeTable(s)
-	r := &run{schedule: s, base: g.serial}
+	r := &run{schedule: s, base: g.serial, end: s.For}
+	if !s.Saturate {
+		r.end += min(s.For/20, catchUp)
+	}
 	if uint64(r.base)+uint64(min(s.Total(), 1<<31)) >= 1<<32 { // xids of earlier runs are told from unknown ones
 		r.base, g.firstXID = 0, rand.Uint32()
 	}

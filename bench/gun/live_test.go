@@ -23,7 +23,7 @@ func TestLive(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { respond(ctx, t, theirs, 0); close(done) }()
+	go func() { respond(ctx, t, theirs); close(done) }()
 	defer func() { stop(); <-done; theirs.Close() }()
 
 	o, err := Live(t.Context(), near.Name, near.MAC, Load{Machines: 1000}, 300*time.Millisecond, 1, nil)

@@ -91,10 +91,17 @@ func (o *Outcome) check() error {
 	return nil
 }
 
-// length is how long requests were sent, for rates.
+// String is for messages.
+func (o *Outcome) String() string {
+	return fmt.Sprintf("sent %d: answered %d, late %d, wrong %d, lost %d; duplicates %d, stale %d, of others %d, wrong replies %v",
+		o.Sent, o.Answered, o.Late, o.Wrong, o.Lost, o.Duplicates, o.Stale, o.Others, o.Reasons)
+}
+
+// length is how long requests were sent, in seconds, for rates: a run that was
+// ended early counts as long as it was.
 func (o *Outcome) length() float64 {
 	if o.Sending > o.Schedule.For*9/10 {
-		return o.Schedule.For.Seconds()
+		return max(o.Schedule.For, o.Sending).Seconds()
 	}
 	return max(o.Sending, slice).Seconds()
 }
@@ -166,7 +173,7 @@ func (o *Outcome) Row(name string) result.Row {
 		n    uint64
 	}{
 		{"replies to old requests", o.Stale}, {"replies of other servers", o.Others},
-		{"refused by the device", o.Refused}, {"lost by the receiver", o.Dropped},
+		{"refused by the device", o.Refused}, {"lost by the receiver", o.Dropped}, {"replies judged whole", o.Looked},
 	} {
 		if f.n > 0 {
 			r.Add(f.name, result.Count, float64(f.n))

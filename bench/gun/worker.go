@@ -80,6 +80,7 @@ func (w *worker) reset(slices int) {
 type run struct {
 	schedule Schedule
 	start    time.Duration // on the gun's clock
+	end      time.Duration // after start, when sending stops however much is due
 	base     uint32        // serial number of the first request
 	stop     atomic.Bool
 	over     atomic.Int32 // workers that have sent all
@@ -92,7 +93,7 @@ func (w *worker) loop(r *run) error {
 	now, over, share := w.gun.now(), false, w.share(r.schedule.Total())
 	for {
 		elapsed, fired := now-r.start, false
-		if !over && (elapsed >= r.schedule.For || w.next >= share || r.stop.Load()) {
+		if !over && (elapsed >= r.end || w.next >= share || r.stop.Load()) {
 			over = true
 			r.over.Add(1)
 		}

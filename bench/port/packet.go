@@ -186,9 +186,7 @@ func (p *packetPort) Flush() error {
 		p.sendErrors.Add(1)
 		at++
 	}
-	for _, id := range p.outIDs[:p.queued] {
-		p.free = append(p.free, id)
-	}
+	p.free = append(p.free, p.outIDs[:p.queued]...)
 	p.sent.Add(uint64(p.queued))
 	p.queued = 0
 	return failed

@@ -11,11 +11,11 @@ import (
 	"github.com/xdpxe/xdpxe/loader/xsk"
 )
 
-// Frames of an AF_XDP port. The receive ring is the larger one: answers must
-// not be lost while a burst is written.
+// Frames of an AF_XDP port. The receive ring holds what comes while the owner's
+// thread is not running: at 300,000 frames a second for 27 ms.
 const (
-	xdpFrames = 8192
-	xdpRx     = 4096
+	xdpFrames = 12288 // 24 MiB
+	xdpRx     = 8192
 	xdpTx     = 2048
 )
 

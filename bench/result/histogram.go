@@ -30,11 +30,13 @@ func (h *Histogram) Merge(o *Histogram) { h.hdr.Merge(o.hdr) }
 func (h *Histogram) Count() int64 { return h.hdr.TotalCount() }
 
 // Quantile returns the value that a share p (0 to 1) does not exceed, in seconds.
+// That of 0 is the lowest.
 func (h *Histogram) Quantile(p float64) float64 {
 	if h.Count() == 0 {
 		return 0
 	}
-	return time.Duration(h.hdr.ValueAtQuantile(100 * p)).Seconds()
+	// The library says 0 for a share of less than one value.
+	return time.Duration(max(h.hdr.ValueAtQuantile(100*p), h.hdr.Min())).Seconds()
 }
 
 // quantiles are those of a curve, closer together towards the end.

@@ -1,6 +1,8 @@
 package result
 
 import (
+	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +58,10 @@ func TestUnitText(t *testing.T) {
 	}{
 		{Share, 0.975, "97.5 %"}, {Share, 1, "100 %"}, {Seconds, 54e-6, "54 µs"}, {Seconds, 0.0125, "12.5 ms"}, {Seconds, 4.84, "4.84 s"},
 		{Seconds, 0, "0 s"}, {Bytes, 512, "512 B"}, {Bytes, 4 << 20, "4 MiB"}, {ByteRate, 2.25e9, "2.25 GB/s"}, {PerSecond, 247964.3, "247964/s"},
-		{Ratio, 8, "8 ×"}, {Count, 3, "3"},
+		{Ratio, 8, "8 ×"}, {Count, 3, "3"}, {Count, 12345678, "12345678"}, {PerSecond, 3.2719, "3.272/s"}, {PerSecond, -0.00001, "0/s"},
+		{Seconds, 28e-9, "28 ns"}, {Seconds, 0.98765, "987.6 ms"}, {ByteRate, 251.234e6, "251.2 MB/s"}, {SecsPerGiB, 0.4567, "0.457 s/GiB"},
+		{Share, 0.99999, "99.999 %"}, {Share, 0.00001, "0.001 %"}, {Share, 0, "0 %"}, {Share, 1 - 1e-12, "100 %"}, {Share, 0.66666, "66.67 %"},
+		{Share, math.NaN(), "NaN %"}, {Seconds, math.Inf(1), "+Inf s"}, {Bytes, math.Inf(-1), "-Inf TiB"}, {Count, 1e300, "1e+300"},
 	} {
 		if got := c.unit.Text(c.v); got != c.want {
 			t.Errorf("%s of %g: %q, want %q", c.unit, c.v, got, c.want)
@@ -97,8 +102,91 @@ func TestHistogram(t *testing.T) {
 	if p := a.Quantile(0.9); p < 0.999 || p > 1.001 {
 		t.Errorf("p90 %g", p)
 	}
+	c := NewHistogram()
+	c.Record(time.Millisecond)
+	for _, share := range []float64{0, 0.01} {
+		if p := c.Quantile(share); p < 0.99e-3 || p > 1e-3 {
+			t.Errorf("the %g quantile of a lone value is %g", share, p)
+		}
+	}
 	if n := testing.AllocsPerRun(100, func() { a.Record(time.Millisecond) }); n != 0 {
 		t.Errorf("Record allocates %g times", n)
+	}
+}
+
+func TestSpreadText(t *testing.T) {
+	for _, c := range []struct {
+		unit          Unit
+		low, mid, top float64
+		want          string
+	}{
+		{ByteRate, 1.9e9, 2e9, 2.1e9, "2 GB/s (1.9 to 2.1)"},
+		{ByteRate, 0.9e9, 1e9, 1.1e9, "1 GB/s (900 MB/s to 1.1)"},
+		{Seconds, 900e-6, 1e-3, 1.5e-3, "1 ms (900 µs to 1.5)"},
+		{Share, 0.98, 0.99, 1, "99 % (98 to 100)"},
+		{Share, 1, 1, 1, "100 %"},
+	} {
+		if got := (Figure{Unit: c.unit, Value: c.mid, Low: &c.low, High: &c.top}).Text(); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	for in, want := range map[string]string{
+		"52:54:00:00:00:01": "52:54:00:00:00:01",
+		"a\x1b[31mb\nc":     "a\ufffd[31mb\ufffdc",
+		"\u202etxt.exe":     "\ufffdtxt.exe",
+		"\xff\x00":          "\ufffd\ufffd",
+		"Größe 3 µs":        "Größe 3 µs",
+	} {
+		if got := Printable(in); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}
+
+// More figures than rows go down, more rows than figures too; numbers end in one column.
+func TestTableShape(t *testing.T) {
+	figures := func(row *Run) []string {
+		var b strings.Builder
+		if err := row.WriteTable(&b); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+	}
+	wide := &Run{Rows: []Row{{Name: "xdpxe"}, {Name: "dnsmasq"}}}
+	for i := range wide.Rows {
+		wide.Rows[i].Add("rate", PerSecond, float64(100000-99999*i))
+		wide.Rows[i].Add("p50", Seconds, 1)
+	}
+	wide.Rows[1].Add("p99", Seconds, 2)
+	if got, want := figures(wide), []string{
+		"         xdpxe  dnsmasq",
+		"rate  100000/s      1/s",
+		"p50        1 s      1 s",
+		"p99          -      2 s",
+	}; !slices.Equal(got, want) {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+	long := &Run{Rows: []Row{{Name: "udp echo"}, {Name: "af_xdp"}}}
+	long.Rows[0].Add("rate", PerSecond, 5)
+	long.Rows[1].Add("rate", PerSecond, 50)
+	if got, want := figures(long), []string{
+		"          rate",
+		"udp echo   5/s",
+		"af_xdp    50/s",
+	}; !slices.Equal(got, want) {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+	one := &Run{Rows: []Row{{Name: "x\x1b"}}}
+	one.Rows[0].Add("rate", PerSecond, 5)
+	one.Rows[0].Fail("server said \x1b[2J", 1)
+	if got, want := figures(one), []string{"rate  5/s", "failed: server said \ufffd[2J: 1"}; !slices.Equal(got, want) {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+	if got := figures(&Run{}); len(got) != 1 || got[0] != "" {
+		t.Errorf("an empty run: %q", got)
 	}
 }
 
@@ -115,5 +203,16 @@ func TestTable(t *testing.T) {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
+	}
+}
+
+func TestAddLeavesOutWhatIsNoNumber(t *testing.T) {
+	var r Row
+	zero := 0.0
+	r.Add("rate", PerSecond, 1/zero)
+	r.Add("share", Share, zero/zero)
+	r.Add("fine", Count, 1)
+	if len(r.Figures) != 1 || r.Figures[0].Name != "fine" {
+		t.Errorf("%+v", r.Figures)
 	}
 }

@@ -6,7 +6,10 @@
 // and shares between 0 and 1. Only printing knows of milliseconds and per cent.
 package result
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Schema is the version of the JSON form. It goes up when a field changes its
 // meaning or goes away; new fields do not raise it.
@@ -136,8 +139,12 @@ type Mark struct {
 	What string  `json:"what"`
 }
 
-// Add appends a figure.
+// Add appends a figure. A value that is no number, as a rate over no time is
+// none, was not measured and is left out; JSON has no word for it either.
 func (r *Row) Add(name string, unit Unit, value float64) {
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return
+	}
 	r.Figures = append(r.Figures, Figure{Name: name, Unit: unit, Value: value})
 }
 

@@ -4,122 +4,102 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 )
 
-// Text prints v as a person reads it: three to four digits and a prefix.
-func (u Unit) Text(v float64) string {
-	switch u {
-	case Share:
-		return trim(100*v, 2) + " %"
-	case Ratio:
-		return trim(v, 2) + " ×"
-	case Seconds:
-		return seconds(v)
-	case Bytes:
-		return prefixed(v, 1024, []string{" B", " KiB", " MiB", " GiB", " TiB"})
-	case ByteRate:
-		return prefixed(v, 1000, []string{" B/s", " kB/s", " MB/s", " GB/s"})
-	case PerSecond:
-		return trim(v, 0) + "/s"
-	case SecsPerGiB:
-		return trim(v, 3) + " s/GiB"
-	}
-	return trim(v, 3)
-}
-
-func seconds(v float64) string {
-	switch a := math.Abs(v); {
-	case a == 0:
-		return "0 s"
-	case a < 1e-3:
-		return trim(v*1e6, 1) + " µs"
-	case a < 1:
-		return trim(v*1e3, 2) + " ms"
-	}
-	return trim(v, 2) + " s"
-}
-
-func prefixed(v, base float64, units []string) string {
-	i := 0
-	for math.Abs(v) >= base && i < len(units)-1 {
-		v /= base
-		i++
-	}
-	if i == 0 {
-		return trim(v, 0) + units[0]
-	}
-	return trim(v, 2) + units[i]
-}
-
-// trim prints v with at most digits decimals and no zeros that say nothing.
-func trim(v float64, digits int) string {
-	s := fmt.Sprintf("%.*f", digits, v)
-	if strings.Contains(s, ".") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
-	return s
-}
-
-// Text prints the figure with its spread.
-func (f Figure) Text() string {
-	if f.Low == nil || f.High == nil {
-		return f.Unit.Text(f.Value)
-	}
-	return fmt.Sprintf("%s (%s to %s)", f.Unit.Text(f.Value), f.Unit.Text(*f.Low), f.Unit.Text(*f.High))
-}
-
-// WriteTable prints a run for the terminal: a lone row figure by figure, several
-// rows side by side, then who was the limit, what failed, and the notes.
+// WriteTable prints a run for the terminal: its figures, then who was the limit,
+// what failed, and the notes.
 func (r *Run) WriteTable(w io.Writer) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if len(r.Rows) == 1 {
-		for _, f := range r.Rows[0].Figures {
-			fmt.Fprintf(tw, "%s\t%s\n", f.Name, f.Text())
-		}
-	} else {
-		names := r.figureNames()
-		fmt.Fprintf(tw, "\t%s\n", strings.Join(names, "\t"))
-		for i := range r.Rows {
-			cells := make([]string, len(names))
-			for k, name := range names {
-				cells[k] = "-"
-				if f, ok := r.Rows[i].Figure(name); ok {
-					cells[k] = f.Text()
-				}
-			}
-			fmt.Fprintf(tw, "%s\t%s\n", r.Rows[i].Name, strings.Join(cells, "\t"))
-		}
-	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
+	var b strings.Builder
+	writeAligned(&b, r.cells())
 	for i := range r.Rows {
 		row := &r.Rows[i]
 		prefix := ""
 		if len(r.Rows) > 1 {
-			prefix = row.Name + ": "
+			prefix = Printable(row.Name) + ": "
 		}
 		if row.Limit != nil {
-			fmt.Fprintf(w, "%sthe limit was the %s: %s\n", prefix, row.Limit.By, row.Limit.Why)
+			fmt.Fprintf(&b, "%sthe limit was the %s: %s\n", prefix, row.Limit.By, Printable(row.Limit.Why))
 		}
 		for _, reason := range slices.Sorted(maps.Keys(row.Failures)) {
-			fmt.Fprintf(w, "%sfailed: %s: %d\n", prefix, reason, row.Failures[reason])
+			fmt.Fprintf(&b, "%sfailed: %s: %d\n", prefix, Printable(reason), row.Failures[reason])
 		}
 	}
 	for _, note := range r.Notes {
-		if _, err := fmt.Fprintf(w, "note: %s\n", note); err != nil {
-			return err
-		}
+		fmt.Fprintf(&b, "note: %s\n", Printable(note))
 	}
-	return nil
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
-// figureNames are the names of all rows' figures, in order of first appearance.
-func (r *Run) figureNames() (names []string) {
+// cells lays out the figures: a lone row figure by figure; several side by side,
+// with what there is more of going down, so that the table stays narrow.
+func (r *Run) cells() [][]string {
+	names := r.FigureNames()
+	figure := func(row *Row, name string) string {
+		if f, ok := row.Figure(name); ok {
+			return f.Text()
+		}
+		return "-"
+	}
+	var table [][]string
+	if len(r.Rows) > 1 && len(r.Rows) >= len(names) {
+		table = append(table, append([]string{""}, names...))
+		for i := range r.Rows {
+			line := []string{Printable(r.Rows[i].Name)}
+			for _, name := range names {
+				line = append(line, figure(&r.Rows[i], name))
+			}
+			table = append(table, line)
+		}
+		return table
+	}
+	if len(r.Rows) > 1 {
+		head := []string{""}
+		for i := range r.Rows {
+			head = append(head, Printable(r.Rows[i].Name))
+		}
+		table = append(table, head)
+	}
+	for _, name := range names {
+		line := []string{name}
+		for i := range r.Rows {
+			line = append(line, figure(&r.Rows[i], name))
+		}
+		table = append(table, line)
+	}
+	return table
+}
+
+// writeAligned prints a table with the first column to the left and the others,
+// which are numbers, to the right.
+func writeAligned(b *strings.Builder, table [][]string) {
+	var widths []int
+	for _, line := range table {
+		for i, cell := range line {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, line := range table {
+		for i, cell := range line {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i == 0 {
+				b.WriteString(cell + pad)
+			} else {
+				b.WriteString("  " + pad + cell)
+			}
+		}
+		b.WriteByte('\n')
+	}
+}
+
+// FigureNames are the names of all rows' figures, in order of first appearance.
+func (r *Run) FigureNames() (names []string) {
 	for i := range r.Rows {
 		for _, f := range r.Rows[i].Figures {
 			if !slices.Contains(names, f.Name) {

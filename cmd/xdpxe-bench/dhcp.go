@@ -12,6 +12,7 @@ import (
 	"github.com/xdpxe/xdpxe/bench/port"
 	"github.com/xdpxe/xdpxe/bench/result"
 	"github.com/xdpxe/xdpxe/cmd/internal/fault"
+	"github.com/xdpxe/xdpxe/loader/netdev"
 )
 
 const dhcpLong = `Sends DISCOVERs, boot server requests (port 4011) or both, of many machines, and
@@ -69,7 +70,7 @@ func newDHCPCommand() *cobra.Command {
 	f.DurationVar(&o.length, "for", 0, "how long to send, of --find-max each trial (default 10s, 1s)")
 	f.Float64Var(&o.maxRate, "max-rate", defaultMaxRate, "bound of all rates; 0: none")
 	f.DurationVar(&o.maxLength, "max-for", defaultMaxFor, "bound of --for")
-	f.IntVar(&o.queues, "queues", 1, "queues of the interface to use, a thread for each")
+	f.IntVar(&o.queues, "queues", 0, "queues of the interface to use, a thread for each; 0: all with --sender xdp, else 1")
 	f.IntVar(&o.machines, "machines", 100_000, "how many machines take turns")
 	f.Uint64Var(&o.first, "first-machine", 1, "`NUMBER` of the first machine; MAC and UUID follow from it")
 	f.StringSliceVar(&o.archs, "arch", []string{"x64-uefi"}, "architectures, with a weight each: x64-uefi=3,bios=1")
@@ -118,7 +119,22 @@ func (o *dhcpFlags) run(cmd *cobra.Command) error {
 
 // shoot runs the load from ports.
 func (o *dhcpFlags) shoot(cmd *cobra.Command, load gun.Load, kind port.Kind, s gun.Schedule, run *result.Run) error {
-	load.HiddenTags = kind == port.XDP
+	if kind == port.XDP && load.VLAN != 0 {
+		load.HiddenTags = true
+		run.Notes = append(run.Notes, "replies without a VLAN tag were taken: AF_XDP does not see a tag that the server's kernel keeps beside the frame")
+	}
+	facts, err := netdev.Read(o.iface)
+	if err != nil {
+		return err
+	}
+	switch {
+	case o.queues == 0 && kind == port.XDP:
+		o.queues = facts.RXQueues
+	case o.queues == 0:
+		o.queues = 1
+	case o.queues < facts.RXQueues && kind == port.XDP:
+		run.Notes = append(run.Notes, fmt.Sprintf("%s has %d receive queues, of which %d were used: replies on the others were not seen", o.iface, facts.RXQueues, o.queues))
+	}
 	ports, err := port.OpenQueues(port.Options{Interface: o.iface, Kind: kind}, o.queues)
 	if err != nil {
 		return fault.Machine(err, "sending needs root, or CAP_NET_RAW; --sender xdp also CAP_BPF, CAP_NET_ADMIN and an interface without another XDP program")
@@ -184,7 +200,7 @@ func (o *dhcpFlags) flood(cmd *cobra.Command, load gun.Load, run *result.Run) er
 	if len(ifi.HardwareAddr) != 6 {
 		return fault.User(fmt.Errorf("interface %s is no Ethernet", o.iface), "")
 	}
-	outcome, err := gun.Live(cmd.Context(), o.iface, [6]byte(ifi.HardwareAddr), load, o.length, o.queues, o.report(cmd))
+	outcome, err := gun.Live(cmd.Context(), o.iface, [6]byte(ifi.HardwareAddr), load, o.length, max(o.queues, 1), o.report(cmd))
 	if err != nil {
 		return err
 	}

@@ -59,8 +59,8 @@ func (o *dhcpFlags) schedule() (s gun.Schedule, err error) {
 		return s, errors.New("--sender live is as fast as the machine: it needs --max-rate 0")
 	case o.length < 0 || o.length > o.maxLength:
 		return s, fmt.Errorf("--for %v: at most %v unless --max-for says more", o.length, o.maxLength)
-	case o.queues < 1 || o.queues > 64:
-		return s, fmt.Errorf("--queues %d: want 1 to 64", o.queues)
+	case o.queues < 0 || o.queues > 64:
+		return s, fmt.Errorf("--queues %d: want at most 64", o.queues)
 	}
 	s = gun.Fixed(o.rate, o.length)
 	if o.ramp != "" {
@@ -162,8 +162,7 @@ func parseShares(texts []string) (shares []gun.Share, err error) {
 // settings says what was asked for.
 func (o *dhcpFlags) settings(l gun.Load) []result.Setting {
 	set := []result.Setting{{Name: "interface", Value: o.iface}, {Name: "what", Value: o.what}, {Name: "for", Value: o.length.String()},
-		{Name: "machines", Value: strconv.Itoa(o.machines)}, {Name: "architectures", Value: strings.Join(o.archs, ",")}, {Name: "late", Value: o.late.String()},
-		{Name: "queues", Value: strconv.Itoa(o.queues)}}
+		{Name: "machines", Value: strconv.Itoa(o.machines)}, {Name: "architectures", Value: strings.Join(o.archs, ",")}, {Name: "late", Value: o.late.String()}}
 	for _, s := range []struct {
 		name, value string
 		given       bool
@@ -171,7 +170,7 @@ func (o *dhcpFlags) settings(l gun.Load) []result.Setting {
 		{"rate", strconv.FormatFloat(o.rate, 'g', -1, 64), o.ramp == "" && !o.saturate && !o.findMax},
 		{"ramp", o.ramp, o.ramp != ""}, {"saturate", "up to " + strconv.FormatFloat(o.most(), 'g', -1, 64), o.saturate},
 		{"find-max", "up to " + strconv.FormatFloat(o.most(), 'g', -1, 64), o.findMax},
-		{"sender", o.sender, o.sender != ""}, {"server", o.server, o.server != ""}, {"relay", o.relay, o.relay != ""},
+		{"sender", o.sender, o.sender != ""}, {"queues", strconv.Itoa(o.queues), o.queues != 0}, {"server", o.server, o.server != ""}, {"relay", o.relay, o.relay != ""},
 		{"circuit-id", o.circuitID, o.circuitID != ""}, {"remote-id", o.remoteID, o.remoteID != ""},
 		{"clients", l.Clients.String(), l.Clients.IsValid()}, {"vlan", strconv.Itoa(int(o.vlan)), o.vlan != 0},
 	} {

@@ -1,14 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/xdpxe/xdpxe/bench/report"
 	"github.com/xdpxe/xdpxe/bench/result"
 	"github.com/xdpxe/xdpxe/cmd/internal/build"
 	"github.com/xdpxe/xdpxe/cmd/internal/fault"
@@ -36,7 +41,8 @@ func (o *output) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.ownNetwork, "i-own-this-network", false, "aim also at what is not on this machine")
 }
 
-// begin reads the bounds, so that a mistake in one is found before the load.
+// begin reads the bounds and looks for the place of the report, so that a mistake
+// is found before the load and not after it.
 func (o *output) begin() error {
 	for _, text := range o.require {
 		b, err := result.ParseBound(text)
@@ -45,7 +51,30 @@ func (o *output) begin() error {
 		}
 		o.bounds = append(o.bounds, b)
 	}
+	if o.html != "" {
+		if err := checkReport(o.html); err != nil {
+			return err
+		}
+	}
 	o.started = time.Now()
+	return nil
+}
+
+// checkReport says whether a report can be written to a file. It leaves nothing
+// behind: the run may fail, and an older report then stays.
+func checkReport(file string) error {
+	dir := filepath.Dir(file)
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fault.User(fmt.Errorf("--html %s: %w", file, err), "make the directory "+dir+" first")
+	case err != nil:
+		return fault.Machine(fmt.Errorf("--html %s: %w", file, err), "")
+	case !info.IsDir():
+		return fault.User(fmt.Errorf("--html %s: %s is no directory", file, dir), "")
+	}
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return fault.User(fmt.Errorf("--html %s: it is a directory", file), "name a file in it")
+	}
 	return nil
 }
 
@@ -79,11 +108,35 @@ func (o *output) finish(cmd *cobra.Command, run *result.Run) error {
 	return nil
 }
 
+// show prints the run, and then writes its report: what was measured is on the
+// screen even if the disk is full.
 func (o *output) show(cmd *cobra.Command, run *result.Run) error {
-	if !o.asJSON {
-		return run.WriteTable(cmd.OutOrStdout())
+	if err := o.print(cmd.OutOrStdout(), run); err != nil {
+		return err
 	}
-	e := json.NewEncoder(cmd.OutOrStdout())
+	if o.html == "" {
+		return nil
+	}
+	return writeReport(o.html, run)
+}
+
+func (o *output) print(w io.Writer, run *result.Run) error {
+	if !o.asJSON {
+		return run.WriteTable(w)
+	}
+	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(run)
+}
+
+// writeReport writes the HTML report of one or several runs to a file.
+func writeReport(file string, runs ...*result.Run) error {
+	var page bytes.Buffer
+	if err := report.Write(&page, runs...); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, page.Bytes(), 0o644); err != nil {
+		return fault.Machine(fmt.Errorf("--html: %w", err), "")
+	}
+	return nil
 }

@@ -30,7 +30,9 @@ type pretender struct {
 	joined chan struct{} // closed when a capture has subscribed
 }
 
-func (p *pretender) Status() control.Status { return p.st }
+func (p *pretender) Snapshot() control.Status { return p.st }
+
+func (p *pretender) Transfers(context.Context) []control.TFTPTransfer { return p.st.TFTP.Transfers }
 
 func (p *pretender) Subscribe(_ string, sink func(control.Frame)) func() {
 	p.mu.Lock()

@@ -1,6 +1,9 @@
 package control
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Status is what a running daemon tells about itself: `xdpxe status --json`
 // and GET /v1/status print exactly this. Fields are added, never renamed or
@@ -139,6 +142,7 @@ type Outcome struct {
 // TFTP is the file server's side.
 type TFTP struct {
 	Listen          []string       `json:"listen,omitempty"` // addresses it answers on
+	Hung            int            `json:"hung"`             // event loops that do not turn
 	Active          int            `json:"active"`
 	Requests        uint64         `json:"requests"`
 	Outcomes        []TFTPOutcome  `json:"outcomes,omitempty"` // of finished and of refused transfers
@@ -167,8 +171,11 @@ type TFTPTransfer struct {
 	Started    time.Time `json:"started"`
 }
 
-// Source gives the state of the daemon. Status is called from any goroutine,
-// at most a few times a second, and must not wait for the network or a worker.
+// Source gives the state of the daemon, to which the server adds what it
+// counts itself. Snapshot is called from any goroutine, at most a few times a
+// second, and must not wait for the network or a worker; it leaves the running
+// transfers out. Transfers waits for those who have them, until ctx ends.
 type Source interface {
-	Status() Status
+	Snapshot() Status
+	Transfers(ctx context.Context) []TFTPTransfer
 }

@@ -16,11 +16,18 @@ import (
 	"github.com/xdpxe/xdpxe/responder/control"
 )
 
+// Source gives the daemon's state, complete with what the control server
+// counts, which is why that is one and the daemon itself is not. Status is
+// called at each scrape and must not wait for a worker.
+type Source interface {
+	Status() control.Status
+}
+
 // collector makes metrics from snapshots; it keeps no state.
-type collector struct{ source control.Source }
+type collector struct{ source Source }
 
 // NewCollector returns a collector of all xdpxe_ metrics.
-func NewCollector(source control.Source) prometheus.Collector { return collector{source} }
+func NewCollector(source Source) prometheus.Collector { return collector{source} }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("xdpxe_"+name, help, labels, nil)

@@ -72,6 +72,9 @@ func (b *bed) run(cfg Config) {
 	t.Cleanup(b.stop)
 }
 
+// Transfers waits for the loops as long as the test runs.
+func (b *bed) Transfers() []TransferInfo { return b.Server.Transfers(b.t.Context()) }
+
 func (b *bed) write(name string, data []byte) {
 	b.t.Helper()
 	path := filepath.Join(b.dir, name)

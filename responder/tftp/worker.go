@@ -3,6 +3,7 @@ package tftp
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +18,11 @@ const (
 	strangerRate = 50              // ERROR 5 a second, and at once
 )
 
-// worker is one event loop. All fields but mail belong to the loop.
+// Turn is how long an idle loop sleeps at most, so that Hung can tell it from a
+// stuck one.
+const Turn = 250 * time.Millisecond
+
+// worker is one event loop. All fields belong to the loop, but for mail, turned and gone.
 type worker struct {
 	server    *Server
 	epoll     int
@@ -41,8 +46,9 @@ type worker struct {
 	stopping  bool
 	stopAt    instant
 
-	mail mailbox
-	gone chan struct{} // closed when the loop has ended
+	mail   mailbox
+	turned atomic.Int64  // instant at which the loop last woke; 0: not yet
+	gone   chan struct{} // closed when the loop has ended
 }
 
 // Tags of descriptors in the epoll: an endpoint's sockets by its index, or the eventfd.
@@ -136,6 +142,7 @@ func (w *worker) run() error {
 			return fmt.Errorf("tftp: epoll_wait: %w", err)
 		}
 		w.now = w.server.clock()
+		w.turned.Store(int64(w.now))
 		for i := range max(n, 0) {
 			if err := w.event(&events[i]); err != nil {
 				return err
@@ -156,15 +163,15 @@ func (w *worker) wait() int {
 			return 0
 		}
 	}
-	until, some := w.stopAt, w.stopping
-	if _, when, ok := w.timers.first(); ok && (!some || when < until) {
-		until, some = when, true
+	until := w.now.add(Turn)
+	if w.stopping {
+		until = min(until, w.stopAt)
 	}
-	if !some {
-		return -1
+	if _, when, ok := w.timers.first(); ok {
+		until = min(until, when)
 	}
 	// Rounded up: a timer is late rather than a loop without sleep.
-	return int(max(0, min((until.since(w.now)+time.Millisecond-1)/time.Millisecond, 60_000)))
+	return int(max(0, (until.since(w.now)+time.Millisecond-1)/time.Millisecond))
 }
 
 // event serves one descriptor that has something.
