@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,9 +82,6 @@ func openRoot(cfg *config.Config) (*content.Root, error) {
 	return root, nil
 }
 
-// stateFile is the default name of the transfers' state, beside the control socket.
-const stateFile = "tftp.state"
-
 func tftpConfig(cfg *config.Config, store *fdstore.Store, log *zap.Logger) tftp.Config {
 	c := tftp.DefaultConfig()
 	c.Port, c.DataPorts = cfg.TFTP.Port, cfg.TFTP.DataPorts
@@ -93,8 +89,7 @@ func tftpConfig(cfg *config.Config, store *fdstore.Store, log *zap.Logger) tftp.
 	c.GSO = cfg.TFTP.GSO
 	c.Clients = cfg.Policy.Allowed
 	if store != nil {
-		c.Sockets = store
-		c.State = cmp.Or(cfg.TFTP.State, filepath.Join(filepath.Dir(cfg.Control), stateFile))
+		c.Sockets, c.State = store, cfg.TFTP.State
 	}
 	c.Logger = log.Named("tftp")
 	return c

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/xdpxe/xdpxe/responder/policy"
@@ -64,7 +65,7 @@ type TFTP struct {
 	MaxTransfers int       // at one time
 	GSO          bool      // let the kernel cut bursts into datagrams; the bytes are the same without
 	DataPorts    [2]uint16 // first and last port of data sockets; zero: the kernel's choice
-	State        string    // path of the file by which transfers outlive the daemon; empty: tftp.state beside Control
+	State        string    // path of the file by which transfers outlive the daemon; default: tftp.state beside Control
 }
 
 // Metrics is the configuration of the Prometheus exporter.
@@ -111,8 +112,12 @@ func Default() *Config {
 	}
 	// The empty policy has nothing that could be wrong; a test says so.
 	_ = c.compile()
+	c.placeState()
 	return c
 }
+
+// placeState puts the transfers' state beside the control socket.
+func (c *Config) placeState() { c.TFTP.State = filepath.Join(filepath.Dir(c.Control), "tftp.state") }
 
 // compile makes Policy from Spec, Clients and VendorClasses.
 func (c *Config) compile() error {

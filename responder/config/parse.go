@@ -23,6 +23,7 @@ func Parse(name string, text []byte) (*Config, error) {
 	}
 	c := Default()
 	c.File, c.places, c.Policy = name, r.places, nil
+	c.TFTP.State = ""
 	if body != nil {
 		ast.Walk(r, body)
 		r.keys(body, "", r.schema(c))
@@ -198,6 +199,9 @@ func (r *reader) profiles(dst *map[string]policy.Profile) setter {
 func (r *reader) finish(c *Config) {
 	if low, high := int(c.TFTP.DataPorts[0]), int(c.TFTP.DataPorts[1]); low <= c.TFTP.Port && c.TFTP.Port <= high {
 		r.fail(r.places.find("tftp.data-ports"), "", "tftp.data-ports: contains the port of requests, %d", c.TFTP.Port)
+	}
+	if c.TFTP.State == "" {
+		c.placeState()
 	}
 	err := c.compile()
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -48,6 +49,9 @@ func Create(path string, transfers int) (*State, error) {
 	size := length(files, uint32(transfers))
 	if size > maxLength {
 		return nil, fmt.Errorf("transfer state: %d transfers are too many", transfers)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("transfer state: %w", err)
 	}
 	if err := os.Remove(s.unpublished()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("transfer state: %w", err)

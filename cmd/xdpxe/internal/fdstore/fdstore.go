@@ -7,7 +7,6 @@ package fdstore
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -86,13 +85,24 @@ func (s *Store) Store(name string, fd int) error {
 func (s *Store) Remove(name string) error { return s.send("FDSTOREREMOVE=1\nFDNAME="+name, nil) }
 
 func (s *Store) send(state string, rights []byte) error {
-	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: s.socket, Net: "unixgram"})
+	err := sendTo(s.socket, []byte(state), rights)
 	if err != nil {
 		return fmt.Errorf("descriptor store of the service manager: %w", err)
 	}
-	defer c.Close()
-	if _, _, err := c.WriteMsgUnix([]byte(state), rights, nil); err != nil {
-		return fmt.Errorf("descriptor store of the service manager: %w", err)
-	}
 	return nil
+}
+
+// sendTo sends one datagram; package net does not send descriptors so. It waits
+// until the manager has room for it.
+func sendTo(socket string, text, rights []byte) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	for {
+		if err = unix.Sendmsg(fd, text, rights, &unix.SockaddrUnix{Name: socket}, 0); err != unix.EINTR {
+			return err
+		}
+	}
 }
