@@ -125,6 +125,11 @@ func ownSocket(fd int, shared bool) (at netip.AddrPort, err error) {
 	if at.Port() == 0 {
 		return at, errors.New("tftp: the socket is not bound to a port")
 	}
+	if at.Addr().Is6() {
+		if v, err := unix.GetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_V6ONLY); err != nil || v != 1 {
+			return at, errors.Join(errors.New("tftp: the socket takes IPv4 too"), err)
+		}
+	}
 	unix.CloseOnExec(fd)
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return at, fmt.Errorf("tftp: stored socket: %w", err)
@@ -234,12 +239,22 @@ func (e *estate) remove(name string) {
 func (e *estate) discard() {
 	for n, l := range e.left {
 		if l.requests >= 0 {
-			unix.Close(l.requests)
 			e.remove(storeName(storeRequests, n))
 		}
 		if l.data >= 0 {
-			unix.Close(l.data)
 			e.remove(storeName(storeData, n))
+		}
+	}
+	e.close()
+}
+
+// close is discard for a start that failed: the next one may do better.
+func (e *estate) close() {
+	for n, l := range e.left {
+		for _, fd := range []int{l.requests, l.data} {
+			if fd >= 0 {
+				unix.Close(fd)
+			}
 		}
 		delete(e.left, n)
 	}

@@ -73,7 +73,7 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 		}
 		s.closeWorkers()
 		if cfg.Port != 0 || try == 9 || !errors.Is(err, unix.EADDRINUSE) {
-			left.discard()
+			left.close()
 			return nil, err
 		}
 	}

@@ -122,6 +122,11 @@ func prepareSocket(fd int, addr netip.Addr, port uint16, shared bool) error {
 	if err := setOptions(fd, addr, shared); err != nil {
 		return err
 	}
+	if addr.Is6() {
+		if err := unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return fmt.Errorf("tftp: socket option IPV6_V6ONLY for %v: %w", addr, err)
+		}
+	}
 	var sa unix.Sockaddr
 	if addr.Is6() {
 		zone, err := zoneID(addr)
@@ -138,11 +143,12 @@ func prepareSocket(fd int, addr netip.Addr, port uint16, shared bool) error {
 	return nil
 }
 
+// setOptions sets what can be set on a bound socket as well.
 func setOptions(fd int, addr netip.Addr, shared bool) error {
 	type option struct{ level, name, value int }
 	set := []option{{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1}}
 	if addr.Is6() {
-		set = append(set, option{unix.SOL_IPV6, unix.IPV6_V6ONLY, 1}, option{unix.SOL_IPV6, unix.IPV6_RECVPKTINFO, 1},
+		set = append(set, option{unix.SOL_IPV6, unix.IPV6_RECVPKTINFO, 1},
 			option{unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DONT})
 	} else {
 		// Boot clients cannot lower a block size once it is granted: no DF.
