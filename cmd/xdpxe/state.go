@@ -165,7 +165,7 @@ func tftpStatus(s *tftp.Server, now time.Time) (st control.TFTP) {
 
 func tftpTotals(sum tftp.Stats) control.TFTP {
 	st := control.TFTP{
-		Active: sum.Active, Requests: sum.Requests, BytesSent: sum.Bytes, Retransmissions: sum.Retransmits,
+		Active: sum.Active, Restored: sum.Restored, Lost: sum.Lost, Requests: sum.Requests, BytesSent: sum.Bytes, Retransmissions: sum.Retransmits,
 		SendErrors: sum.SendErrors, Dropped: sum.Dropped,
 	}
 	for o, n := range sum.Outcomes {

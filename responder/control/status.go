@@ -144,6 +144,8 @@ type TFTP struct {
 	Listen          []string       `json:"listen,omitempty"` // addresses it answers on
 	Hung            int            `json:"hung"`             // event loops that do not turn
 	Active          int            `json:"active"`
+	Restored        uint64         `json:"restored"` // transfers of the last process that went on
+	Lost            uint64         `json:"lost"`     // transfers of the last process that could not
 	Requests        uint64         `json:"requests"`
 	Outcomes        []TFTPOutcome  `json:"outcomes,omitempty"` // of finished and of refused transfers
 	BytesSent       uint64         `json:"bytes_sent"`         // payload, retransmissions included

@@ -61,6 +61,7 @@ var (
 	tftpRequests = desc("tftp_requests_total", "TFTP read requests.")
 	tftpEnded    = desc("tftp_transfers_total", "TFTP transfers by how they ended.", "outcome")
 	tftpActive   = desc("tftp_transfers_active", "TFTP transfers under way.")
+	tftpTaken    = desc("tftp_taken_over_transfers_total", "TFTP transfers of the last process by what became of them at the start of this one.", "result")
 	tftpBytes    = desc("tftp_sent_bytes_total", "File bytes sent by TFTP, retransmissions included.")
 	tftpAgain    = desc("tftp_retransmissions_total", "TFTP DATA packets sent again.")
 	tftpDropped  = desc("tftp_dropped_datagrams_total", "TFTP datagrams dropped by the kernel because a socket's buffer was full.")
@@ -71,7 +72,7 @@ var all = []*prometheus.Desc{
 	buildInfo, requests, outcomes, notes, diagnose,
 	datapath, serving, queues, beatAge, xdpPackets, received, sent, badFrames, stale, sendErrors, dropped, captureDrops,
 	reloads, reloadGood, loaded,
-	tftpRequests, tftpEnded, tftpActive, tftpBytes, tftpAgain, tftpDropped, tftpErrors,
+	tftpRequests, tftpEnded, tftpActive, tftpTaken, tftpBytes, tftpAgain, tftpDropped, tftpErrors,
 }
 
 // Describe implements prometheus.Collector.
@@ -177,6 +178,8 @@ func (e emitter) tftp(t *control.TFTP) {
 		e.counter(tftpEnded, n, outcome)
 	}
 	e.gauge(tftpActive, float64(t.Active))
+	e.counter(tftpTaken, t.Restored, "restored")
+	e.counter(tftpTaken, t.Lost, "lost")
 	e.counter(tftpBytes, t.BytesSent)
 	e.counter(tftpAgain, t.Retransmissions)
 	e.counter(tftpDropped, t.Dropped)

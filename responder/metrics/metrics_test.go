@@ -47,7 +47,7 @@ func full() *snapshot {
 		},
 		OutcomesLost: 6, CaptureDrops: 7,
 		TFTP: control.TFTP{
-			Active: 2, Requests: 12, BytesSent: 1 << 33, Retransmissions: 8, SendErrors: 1, Dropped: 3,
+			Active: 2, Restored: 4, Lost: 1, Requests: 12, BytesSent: 1 << 33, Retransmissions: 8, SendErrors: 1, Dropped: 3,
 			Outcomes: []control.TFTPOutcome{{Outcome: "complete", Count: 9}, {Outcome: "not_found", Count: 1}},
 		},
 	}
