@@ -126,6 +126,9 @@ func (t *tftpCommand) run(cmd *cobra.Command) error {
 	if report.SendError != nil {
 		run.Notes = append(run.Notes, fmt.Sprintf("%d packets could not be sent, at last: %v", report.SendErrors, report.SendError))
 	}
+	if report.Server != nil && report.Server.Untold {
+		run.Notes = append(run.Notes, "what CPU time the server took cannot be told: it does not wait for its children")
+	}
 	if report.ServerErr != nil {
 		run.Notes = append(run.Notes, fmt.Sprintf("what the server took is incomplete: %v", report.ServerErr))
 	}
