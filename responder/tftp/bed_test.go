@@ -41,6 +41,10 @@ func serve(t testing.TB, cfg Config, files map[string][]byte) *bed {
 	if cfg.Workers == 0 {
 		cfg.Workers = 1
 	}
+	if cfg.MinTimeout == 0 && cfg.InitialTimeout == 0 {
+		// Longer than any exchange here takes: what comes again, comes for a reason.
+		cfg.MinTimeout = time.Second
+	}
 	if b.Server, err = Listen(cfg, root); err != nil {
 		t.Fatal(err)
 	}

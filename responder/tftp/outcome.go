@@ -32,11 +32,15 @@ const (
 	Unreadable   // the system cannot open or map the file
 
 	// The request got silence.
-	NotAllowed // the source is outside of `clients:`
-	NotUnicast // sent to a broadcast or multicast address
-	NotRequest // some other packet on the request port
-	Full       // as many transfers as configured
-	Busy       // too many lookups wait, or the system is out of descriptors
+	NotAllowed  // the source is outside of `clients:`
+	NotUnicast  // sent to a broadcast or multicast address
+	NotRequest  // some other packet on the request port
+	Full        // as many transfers as configured, and no room to wait or too long a wait
+	ClientFull  // the same for the client's address
+	NetworkFull // the same for its network
+	ClientRate  // too many requests from the address
+	NetworkRate // too many requests from its network
+	Busy        // too many lookups wait, or the system is out of descriptors
 
 	NumOutcomes
 )
@@ -47,7 +51,8 @@ var outcomeNames = [NumOutcomes]string{
 	FileChanged: "file_changed", SendFailed: "send_failed", Stopped: "stopped",
 	NotFound: "not_found", IsDirectory: "is_directory", Refused: "refused", WriteRefused: "write_refused",
 	BadMode: "bad_mode", Malformed: "malformed", Unreadable: "unreadable",
-	NotAllowed: "client_not_allowed", NotUnicast: "not_unicast", NotRequest: "not_request", Full: "full", Busy: "busy",
+	NotAllowed: "client_not_allowed", NotUnicast: "not_unicast", NotRequest: "not_request", Full: "full", ClientFull: "client_full", NetworkFull: "network_full",
+	ClientRate: "client_rate", NetworkRate: "network_rate", Busy: "busy",
 }
 
 // String returns the metric label.

@@ -285,7 +285,7 @@ func TestServeLoss(t *testing.T) {
 	for _, size := range []int{0, 1, 512 * 7, 1468 * 64, 100_000, 1 << 20} {
 		files[fmt.Sprint(size)] = randomFile(size, uint64(size))
 	}
-	timing := Config{GSO: true, InitialTimeout: 10 * time.Millisecond, MaxTimeout: 40 * time.Millisecond, GiveUp: 10 * time.Second}
+	timing := Config{GSO: true, InitialTimeout: 10 * time.Millisecond, MinTimeout: 10 * time.Millisecond, MaxTimeout: 40 * time.Millisecond, GiveUp: 10 * time.Second}
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		b := serve(t, timing, files)
 		t.Run(host, func(t *testing.T) {

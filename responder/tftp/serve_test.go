@@ -16,7 +16,6 @@ import (
 
 func TestServeNegotiation(t *testing.T) {
 	file := randomFile(1000, 1)
-	// One second is longer than any of this takes: nothing is retransmitted.
 	b := serve(t, Config{GSO: true}, map[string][]byte{"f": file, "long": randomFile(100_000, 2)})
 
 	statement(t, "G1", "plain RRQ", func(t *testing.T) {

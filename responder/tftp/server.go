@@ -19,6 +19,9 @@ import (
 type Server struct {
 	cfg     Config
 	timing  timing
+	ledger  *ledger
+	caps    caps
+	sources *sources
 	port    uint16
 	headers *headers
 	epoch   time.Time // of all instants
@@ -28,7 +31,6 @@ type Server struct {
 
 	root    atomic.Pointer[content.Root]
 	clients atomic.Pointer[func(netip.Addr) bool]
-	active  atomic.Int64
 	state   atomic.Int32
 }
 
@@ -47,8 +49,12 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg:     cfg,
-		timing:  timing{initial: cfg.InitialTimeout, max: cfg.MaxTimeout, giveUp: cfg.GiveUp},
+		cfg: cfg,
+		timing: timing{initial: cfg.InitialTimeout, floor: cfg.MinTimeout, ceiling: cfg.MaxTimeout,
+			giveUp: cfg.GiveUp, unanswered: cfg.Unanswered},
+		ledger:  newLedger(&cfg),
+		caps:    newCaps(&cfg),
+		sources: newSources(&cfg),
 		headers: newHeaders(),
 		epoch:   time.Now().Add(-time.Second), // instant 0 is "never"
 		reports: newReporter(cfg.Logger),
@@ -195,20 +201,10 @@ func (s *Server) allowed(a netip.Addr) bool { return (*s.clients.Load())(a) }
 // clock returns the time for the state machines.
 func (s *Server) clock() instant { return instant(time.Since(s.epoch)) }
 
-// admit lets one more transfer in, if there is room; leave makes room.
-func (s *Server) admit() bool {
-	if s.active.Add(1) <= int64(s.cfg.MaxTransfers) {
-		return true
-	}
-	s.leave()
-	return false
-}
-
-func (s *Server) leave() { s.active.Add(-1) }
-
 // Stats returns the totals.
 func (s *Server) Stats() Stats {
-	st := Stats{Active: int(s.active.Load())}
+	var st Stats
+	st.Active, st.Queued = s.ledger.counts()
 	for _, w := range s.workers {
 		w.counters.add(&st)
 	}

@@ -1,9 +1,10 @@
 package tftp
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"math/big"
 	"net"
 	"net/netip"
 	"strconv"
@@ -28,16 +29,19 @@ type endpoint struct {
 	gso      bool   // data can segment
 	watched  bool   // EPOLLOUT is asked for: data's buffer was full
 
-	index        uint8    // among the worker's
-	ready, round []slotID // transfers that have something due; the ones of this round
-	out          sender
-	settle       func(*staged, unix.Errno) // what becomes of out's messages
-	drops        [2]uint32                 // the kernel's last counts for requests and data
+	index   uint8 // among the worker's
+	flows   map[*account]*flow
+	ring    ring     // flows that have something due
+	parking parking  // flows that the caps hold back
+	round   []slotID // transfers that had a burst in this round
+	out     sender
+	settle  func(*staged, unix.Errno) // what becomes of out's messages
+	drops   [2]uint32                 // the kernel's last counts for requests and data
 }
 
 // openEndpoint opens a worker's sockets for addr. Port 0 lets the kernel pick.
 func openEndpoint(addr netip.Addr, port uint16, cfg *Config) (*endpoint, error) {
-	e := &endpoint{v6: addr.Is6(), addr: addr, requests: -1, data: -1}
+	e := &endpoint{v6: addr.Is6(), addr: addr, requests: -1, data: -1, flows: map[*account]*flow{}}
 	var err error
 	if e.requests, err = openSocket(addr, port, true); err != nil {
 		return nil, err
@@ -74,12 +78,18 @@ func (e *endpoint) close() {
 }
 
 // openDataSocket opens a socket on a port of the range, on any if that is zero.
+// Who can guess the port can acknowledge what was never received. The kernel
+// picks at random (udp_lib_get_port), and so do we.
 func openDataSocket(addr netip.Addr, ports [2]uint16) (int, error) {
 	if ports[0] == 0 {
 		return openSocket(addr, 0, false)
 	}
 	n := int(ports[1]) - int(ports[0]) + 1
-	first := rand.IntN(n)
+	r, err := rand.Int(rand.Reader, big.NewInt(int64(n)))
+	if err != nil {
+		return -1, fmt.Errorf("tftp: data port: %w", err)
+	}
+	first := int(r.Int64())
 	for i := range n {
 		fd, err := openSocket(addr, ports[0]+uint16((first+i)%n), false)
 		if !errors.Is(err, unix.EADDRINUSE) {
