@@ -31,6 +31,7 @@ type Server struct {
 
 	root    atomic.Pointer[content.Root]
 	clients atomic.Pointer[func(netip.Addr) bool]
+	nets    atomic.Pointer[[]Network]
 	state   atomic.Int32
 }
 
@@ -62,6 +63,9 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 	s.opener = newOpener(s.root.Load)
 	s.SetRoot(root)
 	s.SetClients(cfg.Clients)
+	if err := s.SetNetworks(cfg.Networks); err != nil {
+		return nil, err
+	}
 
 	// With port 0, the kernel picks one that is free for the first address; it
 	// need not be for the others.

@@ -24,7 +24,7 @@ type endpoint struct {
 	v6       bool
 	addr     netip.Addr
 	requests int    // socket on the request port
-	data     int    // socket of the transfers
+	data     int    // socket of the transfers; in single-port mode the same
 	tid      uint16 // its port
 	gso      bool   // data can segment
 	watched  bool   // EPOLLOUT is asked for: data's buffer was full
@@ -46,7 +46,12 @@ func openEndpoint(addr netip.Addr, port uint16, cfg *Config) (*endpoint, error) 
 	if e.requests, err = openSocket(addr, port, true); err != nil {
 		return nil, err
 	}
-	if e.data, err = openDataSocket(addr, cfg.DataPorts); err == nil {
+	if cfg.SinglePort {
+		e.data = e.requests
+	} else {
+		e.data, err = openDataSocket(addr, cfg.DataPorts)
+	}
+	if err == nil {
 		e.tid, err = localPort(e.data)
 	}
 	if err != nil {
@@ -61,9 +66,12 @@ func openEndpoint(addr netip.Addr, port uint16, cfg *Config) (*endpoint, error) 
 // port returns the port of the request socket.
 func (e *endpoint) port() (uint16, error) { return localPort(e.requests) }
 
-// stopRequests closes the request socket.
+// single says that requests and transfers share a port.
+func (e *endpoint) single() bool { return e.requests == e.data }
+
+// stopRequests closes the request socket, unless transfers need it.
 func (e *endpoint) stopRequests() {
-	if e.requests >= 0 {
+	if e.requests >= 0 && !e.single() {
 		unix.Close(e.requests)
 		e.requests = -1
 	}
@@ -73,8 +81,8 @@ func (e *endpoint) close() {
 	e.stopRequests()
 	if e.data >= 0 {
 		unix.Close(e.data)
-		e.data = -1
 	}
+	e.requests, e.data = -1, -1
 }
 
 // openDataSocket opens a socket on a port of the range, on any if that is zero.
@@ -100,7 +108,7 @@ func openDataSocket(addr netip.Addr, ports [2]uint16) (int, error) {
 }
 
 // openSocket opens and binds a UDP socket. Shared ones belong to a group of
-// sockets on one port and only receive; the others also take ICMP errors.
+// sockets on one port.
 func openSocket(addr netip.Addr, port uint16, shared bool) (int, error) {
 	family := unix.AF_INET
 	if addr.Is6() {
@@ -127,13 +135,15 @@ func prepareSocket(fd int, addr netip.Addr, port uint16, shared bool) error {
 		// Boot clients cannot lower a block size once it is granted: no DF.
 		set = append(set, option{unix.SOL_IP, unix.IP_PKTINFO, 1}, option{unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT})
 	}
-	switch {
-	case shared:
-		set = append(set, option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1})
-	case addr.Is6():
+	// Within a group, an ICMP error comes to the socket that the client's own
+	// packets come to: the kernel hashes the addresses of the packet that met it.
+	if addr.Is6() {
 		set = append(set, option{unix.SOL_IPV6, unix.IPV6_RECVERR, 1})
-	default:
+	} else {
 		set = append(set, option{unix.SOL_IP, unix.IP_RECVERR, 1})
+	}
+	if shared {
+		set = append(set, option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1})
 	}
 	for _, o := range set {
 		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {

@@ -24,6 +24,10 @@ const (
 	codeUnknownTID = 5
 )
 
+// ofTransfer says whether a packet that came to a port for everything belongs to
+// a transfer, rather than asking for one.
+func ofTransfer(p []byte) bool { return len(p) > 1 && p[0] == 0 && p[1] >= opDATA && p[1] <= opERROR }
+
 // headerLen is the length of a DATA header.
 const headerLen = 4
 

@@ -81,9 +81,11 @@ func (w *worker) listen(e *endpoint) error {
 	w.endpoints = append(w.endpoints, e)
 	e.index = uint8(i)
 	e.settle = func(m *staged, errno unix.Errno) { w.settle(e, m, errno) }
-	return errors.Join(
-		w.watch(unix.EPOLL_CTL_ADD, e.requests, 2*i+tagRequests, unix.EPOLLIN),
-		w.watch(unix.EPOLL_CTL_ADD, e.data, 2*i+tagData, unix.EPOLLIN))
+	err := w.watch(unix.EPOLL_CTL_ADD, e.data, 2*i+tagData, unix.EPOLLIN)
+	if !e.single() {
+		err = errors.Join(err, w.watch(unix.EPOLL_CTL_ADD, e.requests, 2*i+tagRequests, unix.EPOLLIN))
+	}
+	return err
 }
 
 func (w *worker) watch(op, fd int, tag int32, events uint32) error {
@@ -228,7 +230,7 @@ func (w *worker) receive(e *endpoint, which int) error {
 				e.drops[which] = d.drops
 			}
 			d.from.endpoint = e.index
-			if which == tagRequests {
+			if which == tagRequests || e.single() && !ofTransfer(d.payload) {
 				w.onRequest(e, d)
 			} else {
 				w.onPacket(e, d)

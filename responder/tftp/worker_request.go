@@ -2,6 +2,9 @@ package tftp
 
 // onRequest takes a datagram from the request port.
 func (w *worker) onRequest(e *endpoint, d *datagram) {
+	if w.stopping {
+		return
+	}
 	req, how := parseRequest(d.payload)
 	if how != NotRequest {
 		w.counters.requests.Add(1)
@@ -56,15 +59,11 @@ func (w *worker) begin(e *endpoint, d *datagram, req *request, id uint64) {
 	}
 	e.join(&w.table, slotID, client)
 	mtu := interfaceMTU(e.data, d.ifindex)
-	l := limits{blksize: w.server.cfg.MaxBlksize, window: w.server.cfg.MaxWindow}
-	if l.blksize == 0 {
-		l.blksize = frameBlksize(mtu, e.v6)
-	}
 	s.id = id
 	s.local = d.local
 	s.mtu = uint16(min(mtu, 1<<16-1))
 	s.started, s.progress = w.now, w.now
-	s.grant = req.grant(l)
+	s.grant = req.grant(w.server.limits(d.from.ip(), mtu))
 	s.grant.burst = w.server.burst(e.data, d.ifindex)
 	s.phase = opening
 	w.running++
@@ -113,7 +112,7 @@ func (w *worker) refuse(e *endpoint, d *datagram, req *request, how Outcome) {
 	}
 }
 
-// onPacket takes a datagram from a data port.
+// onPacket takes a datagram that belongs to a transfer: all from a data port do.
 func (w *worker) onPacket(e *endpoint, d *datagram) {
 	p := d.payload
 	if len(p) < headerLen || !d.unicast {
@@ -121,9 +120,9 @@ func (w *worker) onPacket(e *endpoint, d *datagram) {
 	}
 	op := uint16(p[0])<<8 | uint16(p[1])
 	id, s, ok := w.table.find(d.from)
-	if !ok {
+	if !ok || s.local != d.local {
 		w.counters.strangers.Add(1)
-		if op != opERROR && w.strangers.take(w.now) {
+		if op != opERROR && w.server.allowed(d.from.ip()) && w.strangers.take(w.now) {
 			w.sendError(e, &d.from, &d.local, codeUnknownTID, "unknown transfer")
 		}
 		return
