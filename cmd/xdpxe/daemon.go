@@ -82,10 +82,21 @@ func tftpConfig(cfg *config.Config, log *zap.Logger) tftp.Config {
 	c := tftp.DefaultConfig()
 	c.Port, c.DataPorts = cfg.TFTP.Port, cfg.TFTP.DataPorts
 	c.MaxWindow, c.MaxBlksize, c.MaxTransfers = cfg.TFTP.MaxWindow, cfg.TFTP.MaxBlksize, cfg.TFTP.MaxTransfers
-	c.GSO = cfg.TFTP.GSO
+	c.GSO, c.SinglePort, c.Networks = cfg.TFTP.GSO, cfg.TFTP.SinglePort, networks(cfg)
+	c.Netascii = cfg.TFTP.Netascii
+	if u := cfg.TFTP.Uploads; u != nil {
+		c.Uploads = &tftp.Uploads{Dir: u.Dir, MaxSize: u.MaxSize, MaxFiles: u.MaxFiles, MaxTotal: u.MaxTotal, Overwrite: u.Overwrite}
+	}
 	c.Clients = cfg.Policy.Allowed
 	c.Logger = log.Named("tftp")
 	return c
+}
+
+func networks(cfg *config.Config) (list []tftp.Network) {
+	for _, n := range cfg.TFTP.Networks {
+		list = append(list, tftp.Network{Prefix: n.Subnet, MaxBlksize: n.MaxBlksize, MaxWindow: n.MaxWindow})
+	}
+	return list
 }
 
 // adopt puts a checked configuration and its root in force.
@@ -94,6 +105,9 @@ func (d *daemon) adopt(cfg *config.Config, root *content.Root) {
 	d.server.SetAnswers(d.answers)
 	if d.tftp != nil {
 		d.tftp.SetClients(cfg.Policy.Allowed)
+		if err := d.tftp.SetNetworks(networks(cfg)); err != nil { // what the configuration checks, too
+			d.log.Error("the networks of TFTP stay as they were", zap.Error(err))
+		}
 		if root != d.root {
 			d.tftp.SetRoot(root)
 		}

@@ -64,6 +64,26 @@ type TFTP struct {
 	MaxTransfers int       // at one time
 	GSO          bool      // let the kernel cut bursts into datagrams; the bytes are the same without
 	DataPorts    [2]uint16 // first and last port of data sockets; zero: the kernel's choice
+	SinglePort   bool      // answers come from Port
+	Networks     []TFTPNetwork
+	Netascii     bool     // serve reads in mode netascii
+	Uploads      *Uploads // nil: none are taken
+}
+
+// TFTPNetwork has tighter bounds for the clients of a network.
+type TFTPNetwork struct {
+	Subnet     netip.Prefix
+	MaxBlksize int // bytes; 0: as everywhere
+	MaxWindow  int // blocks; 0: as everywhere
+}
+
+// Uploads says what clients may write.
+type Uploads struct {
+	Dir       string // where files go
+	MaxSize   int64  // bytes of a file
+	MaxFiles  int    // in Dir
+	MaxTotal  int64  // bytes in Dir
+	Overwrite bool   // a file that is there is replaced
 }
 
 // Metrics is the configuration of the Prometheus exporter.
@@ -89,6 +109,12 @@ const (
 	MaxBlksize          = 65464                  // RFC 2348
 	maxWindow           = 65535                  // RFC 7440
 	maxTransfers        = 1_000_000
+
+	DefaultUploadSize  = 1 << 30
+	DefaultUploadFiles = 1000
+	DefaultUploadTotal = 16 << 30
+	maxUploadFiles     = 100_000
+	maxUploadBytes     = 1 << 50
 )
 
 // maxFileSize bounds the configuration file: tens of thousands of machines.

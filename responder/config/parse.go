@@ -124,6 +124,10 @@ func (r *reader) schema(c *Config) map[string]setter {
 			"max-transfers": r.number(&c.TFTP.MaxTransfers, 1, maxTransfers),
 			"gso":           r.boolean(&c.TFTP.GSO),
 			"data-ports":    r.portRange(&c.TFTP.DataPorts),
+			"single-port":   r.boolean(&c.TFTP.SinglePort),
+			"networks":      r.networks(&c.TFTP.Networks),
+			"netascii":      r.boolean(&c.TFTP.Netascii),
+			"uploads":       r.uploads(&c.TFTP.Uploads),
 		}),
 		"metrics": r.section(map[string]setter{"listen": r.listen(&c.Metrics.Listen)}),
 		"log": r.section(map[string]setter{
@@ -197,6 +201,9 @@ func (r *reader) profiles(dst *map[string]policy.Profile) setter {
 func (r *reader) finish(c *Config) {
 	if low, high := int(c.TFTP.DataPorts[0]), int(c.TFTP.DataPorts[1]); low <= c.TFTP.Port && c.TFTP.Port <= high {
 		r.fail(r.places.find("tftp.data-ports"), "", "tftp.data-ports: contains the port of requests, %d", c.TFTP.Port)
+	}
+	if c.TFTP.SinglePort && c.TFTP.DataPorts[0] != 0 {
+		r.fail(r.places.find("tftp.data-ports"), "one or the other", "tftp.data-ports: there are none with single-port")
 	}
 	err := c.compile()
 	if err == nil {

@@ -53,6 +53,11 @@ type Config struct {
 	MaxBlksize int
 	// Networks bound some clients' blksize and windowsize more tightly. SetNetworks replaces them.
 	Networks []Network
+	// Netascii serves reads in mode netascii, Uploads write requests. nil: none.
+	// Both are for few clients at a time: package legacy serves them. When Serve
+	// is told to stop, they end as soon as no other transfer has its Grace.
+	Netascii bool
+	Uploads  *Uploads
 	// MaxTransfers bounds the running transfers. 0: DefaultMaxTransfers.
 	MaxTransfers int
 	// Queue bounds the requests that wait for a place where there are as many

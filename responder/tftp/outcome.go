@@ -21,12 +21,15 @@ const (
 	FileChanged // the file was written to or truncated meanwhile
 	SendFailed  // the kernel refuses to send to the client
 	Stopped     // the server stopped
+	Incomplete  // an upload was shorter or longer than announced
 
 	// The request was answered with an ERROR.
 	NotFound     // no such file
 	IsDirectory  // the name is a directory's
 	Refused      // outside the root, no permission, no regular file, a bad name
-	WriteRefused // a write request
+	WriteRefused // a write request, and uploads are off
+	Exists       // an upload has the name of a file that is there, or comes in
+	OverLimit    // an upload is too large or one too many, or the disk is full
 	BadMode      // neither octet nor anything else we serve
 	Malformed    // not a request as RFC 1350 has it
 	Unreadable   // the system cannot open or map the file
@@ -48,7 +51,8 @@ const (
 var outcomeNames = [NumOutcomes]string{
 	running: "running", Complete: "complete", Probe: "probe",
 	Aborted: "aborted", TimedOut: "timed_out", Unreachable: "unreachable", Superseded: "superseded",
-	FileChanged: "file_changed", SendFailed: "send_failed", Stopped: "stopped",
+	FileChanged: "file_changed", SendFailed: "send_failed", Stopped: "stopped", Incomplete: "incomplete",
+	Exists: "exists", OverLimit: "over_limit",
 	NotFound: "not_found", IsDirectory: "is_directory", Refused: "refused", WriteRefused: "write_refused",
 	BadMode: "bad_mode", Malformed: "malformed", Unreadable: "unreadable",
 	NotAllowed: "client_not_allowed", NotUnicast: "not_unicast", NotRequest: "not_request", Full: "full", ClientFull: "client_full", NetworkFull: "network_full",

@@ -28,6 +28,8 @@ type Server struct {
 	workers []*worker
 	opener  *opener
 	reports *reporter
+	// handover is nil unless there is something that the workers do not serve.
+	handover *handover
 
 	root    atomic.Pointer[content.Root]
 	clients atomic.Pointer[func(netip.Addr) bool]
@@ -67,16 +69,29 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 		return nil, err
 	}
 
-	// With port 0, the kernel picks one that is free for the first address; it
-	// need not be for the others.
+	if cfg.Uploads != nil || cfg.Netascii {
+		if s.handover, err = newHandover(s); err != nil {
+			return nil, fmt.Errorf("tftp: %w", err)
+		}
+	}
+	if err := s.listenAnywhere(); err != nil {
+		s.handover.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// listenAnywhere is listen, again where port 0 needs it: the kernel picks one
+// that is free for the first address; it need not be for the others.
+func (s *Server) listenAnywhere() error {
 	for try := 0; ; try++ {
 		err := s.listen()
 		if err == nil {
-			return s, nil
+			return nil
 		}
 		s.closeWorkers()
-		if cfg.Port != 0 || try == 9 || !errors.Is(err, unix.EADDRINUSE) {
-			return nil, err
+		if s.cfg.Port != 0 || try == 9 || !errors.Is(err, unix.EADDRINUSE) {
+			return err
 		}
 	}
 }
@@ -161,6 +176,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		w.order(func(w *worker) { w.beginStop(s.cfg.Grace) })
 	}
 	loops.Wait()
+	s.handover.stop()
 	s.opener.stop()
 	s.reports.stop()
 	s.state.Store(closed)
@@ -171,6 +187,7 @@ func (s *Server) Serve(ctx context.Context) error {
 // Close closes a server that was never served. After Serve it does nothing.
 func (s *Server) Close() error {
 	if s.state.CompareAndSwap(listening, closed) {
+		s.handover.stop()
 		s.closeWorkers()
 	}
 	return nil
@@ -212,5 +229,6 @@ func (s *Server) Stats() Stats {
 	for _, w := range s.workers {
 		w.counters.add(&st)
 	}
+	s.handover.add(&st)
 	return st
 }

@@ -23,7 +23,7 @@ func (s *Server) Transfers() []TransferInfo {
 		case <-w.gone:
 		}
 	}
-	return all
+	return append(all, s.handover.transfers()...)
 }
 
 // slotCopy is a running transfer as it was at some time.

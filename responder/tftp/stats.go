@@ -15,6 +15,8 @@ type Stats struct {
 	// Outcomes counts the requests that have ended, by how. Outcomes[Outcome(0)] is 0.
 	Outcomes    [NumOutcomes]uint64
 	Waited      uint64 // requests that had to wait for a place
+	Uploads     uint64 // of Complete: files that clients have written
+	Received    uint64 // bytes of uploads, those that failed included
 	Unconfirmed uint64 // of Complete: the final acknowledgement never came
 	Bytes       uint64 // file bytes sent, retransmissions included
 	Blocks      uint64 // DATA packets sent, retransmissions included
@@ -31,8 +33,9 @@ type TransferInfo struct {
 	Client      netip.AddrPort
 	Server      netip.AddrPort // our address and the TID
 	File        string         // path below the root; empty while it is being looked up
-	Size        int64          // bytes
-	Offset      int64          // bytes acknowledged
+	Upload      bool           // the client writes
+	Size        int64          // bytes; of an upload, as announced: 0 if it was not
+	Offset      int64          // bytes acknowledged, or received
 	Blksize     int            // bytes
 	Window      int            // blocks
 	Started     time.Time

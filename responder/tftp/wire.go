@@ -20,8 +20,10 @@ const (
 	codeUndefined  = 0
 	codeNotFound   = 1
 	codeAccess     = 2
+	codeDiskFull   = 3
 	codeIllegal    = 4
 	codeUnknownTID = 5
+	codeExists     = 6
 )
 
 // ofTransfer says whether a packet that came to a port for everything belongs to
@@ -63,8 +65,14 @@ func refusal(o Outcome) (code uint16, text string, ok bool) {
 		return codeAccess, "access refused", true
 	case WriteRefused:
 		return codeAccess, "this server is read-only", true
+	case Exists:
+		return codeExists, "file already exists", true
+	case OverLimit:
+		return codeDiskFull, "beyond the limits of this server", true
+	case Incomplete:
+		return codeUndefined, "not as long as announced", true
 	case BadMode:
-		return codeIllegal, "only octet mode is served", true
+		return codeIllegal, "mode is not served", true
 	case Malformed:
 		return codeIllegal, "malformed request", true
 	case Unreadable:

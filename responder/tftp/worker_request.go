@@ -31,11 +31,16 @@ func (w *worker) onRequest(e *endpoint, d *datagram) {
 		w.makeReady(e, old, s)
 		return
 	}
+	if w.server.handover.serves(&req, how) && w.server.handover.repeats(d.from, id) {
+		w.counters.repeated.Add(1) // pin/tftp repeats its answers by its own clock
+		return
+	}
 	// What follows is answered, and the source may be a forged one.
 	if over := w.server.sources.take(d.from.ip(), w.now); over != running {
 		how = over
 	}
-	if how != running {
+	handed := w.server.handover.serves(&req, how)
+	if how != running && !handed {
 		w.refuse(e, d, &req, how)
 		return
 	}
@@ -45,7 +50,20 @@ func (w *worker) onRequest(e *endpoint, d *datagram) {
 		}
 		w.forget(old, s)
 	}
+	if handed {
+		w.handOver(e, d, &req, id)
+		return
+	}
+	w.server.handover.supersede(d.from)
 	w.begin(e, d, &req, id)
+}
+
+// handOver has somebody else serve a request.
+func (w *worker) handOver(e *endpoint, d *datagram, req *request, id uint64) {
+	blksize := w.server.limits(d.from.ip(), interfaceMTU(e.data, d.ifindex)).blksize
+	if how := w.server.handover.begin(e, d, req, id, blksize); how != running {
+		w.refuse(e, d, req, how)
+	}
 }
 
 // begin makes a transfer and lets its file be looked up, when there is a place for it.
@@ -121,6 +139,9 @@ func (w *worker) onPacket(e *endpoint, d *datagram) {
 	op := uint16(p[0])<<8 | uint16(p[1])
 	id, s, ok := w.table.find(d.from)
 	if !ok || s.local != d.local {
+		if !ok && e.single() && w.server.handover.packet(d) {
+			return
+		}
 		w.counters.strangers.Add(1)
 		if op != opERROR && w.server.allowed(d.from.ip()) && w.strangers.take(w.now) {
 			w.sendError(e, &d.from, &d.local, codeUnknownTID, "unknown transfer")
@@ -154,7 +175,11 @@ func (w *worker) readErrors(e *endpoint) {
 			return
 		}
 		to.endpoint = e.index
-		if id, s, ok := w.table.find(to); ok && final && s.phase != ended && s.phase > opening {
+		id, s, ok := w.table.find(to)
+		if !ok && final {
+			w.server.handover.unreachable(to)
+		}
+		if ok && final && s.phase != ended && s.phase > opening {
 			if how := s.unreachable(); how == Complete {
 				w.endUnconfirmed(id, s)
 			} else {
