@@ -59,6 +59,9 @@ func newDaemon(cfg *config.Config, load func() (*config.Config, error), log *zap
 	if root != nil {
 		if d.tftp, err = tftp.Listen(tftpConfig(cfg, log), root); err != nil {
 			root.Close()
+			if errors.Is(err, tftp.ErrUploads) {
+				return nil, cfg.Problem("tftp.uploads.dir", err, uploadsHint)
+			}
 			return nil, portError(err, cfg.TFTP.Port)
 		}
 	}
@@ -77,6 +80,8 @@ func openRoot(cfg *config.Config) (*content.Root, error) {
 	}
 	return root, nil
 }
+
+const uploadsHint = "an existing directory that xdpxe may write to"
 
 func tftpConfig(cfg *config.Config, log *zap.Logger) tftp.Config {
 	c := tftp.DefaultConfig()

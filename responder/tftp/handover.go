@@ -17,6 +17,9 @@ import (
 // Uploads says what clients may write.
 type Uploads = legacy.Uploads
 
+// ErrUploads is what Listen fails with when the folder of uploads cannot be used.
+var ErrUploads = legacy.ErrFolder
+
 // Bounds of what is handed over: each is some goroutines and two sockets.
 const (
 	maxHanded       = 256
@@ -60,7 +63,7 @@ type handed struct {
 var errSuperseded = errors.New("the client asked for something else")
 
 func newHandover(s *Server) (*handover, error) {
-	opts := legacy.Options{Uploads: s.cfg.Uploads}
+	opts := legacy.Options{Uploads: s.cfg.Uploads, Timeout: s.cfg.InitialTimeout, GiveUp: s.cfg.GiveUp}
 	if s.cfg.Netascii {
 		opts.Open = func(name string) (*content.File, error) {
 			f := s.opener.open(lookup{name: name})

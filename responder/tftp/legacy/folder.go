@@ -29,6 +29,9 @@ var (
 	ErrLimit  = errors.New("beyond the limits of uploads")
 )
 
+// ErrFolder is what New fails with: the folder cannot be used.
+var ErrFolder = errors.New("folder of uploads")
+
 // partPrefix begins the names of files that are not whole yet.
 const partPrefix = ".xdpxe-upload-"
 
@@ -48,12 +51,12 @@ type folder struct {
 func openFolder(u Uploads) (*folder, error) {
 	root, err := os.OpenRoot(u.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("folder of uploads: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
 	}
 	f := &folder{Uploads: u, root: root, running: map[string]bool{}}
-	if err := f.cleanUp(); err != nil {
+	if err := errors.Join(f.cleanUp(), f.try()); err != nil {
 		root.Close()
-		return nil, fmt.Errorf("folder of uploads %s: %w", u.Dir, err)
+		return nil, fmt.Errorf("%w %s: %w", ErrFolder, u.Dir, err)
 	}
 	return f, nil
 }
@@ -76,6 +79,15 @@ func (f *folder) cleanUp() error {
 		}
 	}
 	return nil
+}
+
+// try finds out whether files can be made.
+func (f *folder) try() error {
+	file, err := f.root.OpenFile(partPrefix+"0", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), f.root.Remove(partPrefix+"0"))
 }
 
 // upload is a file that is being written.
@@ -113,7 +125,7 @@ func (f *folder) create(name string, announced int64) (*upload, error) {
 	f.serial++
 	u := &upload{folder: f, path: p, part: fmt.Sprintf("%s%d", partPrefix, f.serial)}
 	if u.file, err = f.root.OpenFile(u.part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644); err != nil {
-		return nil, fmt.Errorf("folder of uploads: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
 	}
 	f.running[p] = true
 	return u, nil

@@ -21,6 +21,9 @@ type Options struct {
 	Uploads *Uploads
 	// Open looks up the file of a read in mode netascii. nil: there are none.
 	Open func(name string) (*content.File, error)
+	// Timeout is the wait for a client before a packet is repeated, GiveUp for how
+	// long that goes on.
+	Timeout, GiveUp time.Duration
 }
 
 // Request is a request that the event loops hand over.
@@ -52,10 +55,7 @@ var (
 	ErrBusy        = errors.New("the transfer could not begin")
 )
 
-// Waits: pin/tftp repeats a packet that often, so long after it was sent.
 const (
-	timeout   = time.Second
-	retries   = 25
 	beginning = 5 * time.Second // for pin/tftp to call us
 	lingering = 6 * time.Second // that a last acknowledgement is repeated: tftp-hpa waits for five
 )
@@ -83,8 +83,8 @@ func New(opts Options) (*Server, error) {
 		}
 	}
 	s.pin = tftp.NewServer(s.onRead, s.onWrite)
-	s.pin.SetTimeout(timeout)
-	s.pin.SetRetries(retries)
+	s.pin.SetTimeout(opts.Timeout)
+	s.pin.SetRetries(int(opts.GiveUp / opts.Timeout))
 	s.pin.SetBackoff(func(int) time.Duration { return 0 })
 	s.pin.SetBlockSizeNegotiation(false) // Request.Blksize knows better than loopback
 	s.served.Go(func() {
@@ -138,6 +138,7 @@ func (s *Server) Serve(ctx context.Context, r Request, link Link, progress *Prog
 		t.finished = true
 		t.last.Unlock()
 	}
+	t.close() // who hears of the end sees it
 	ended(err)
 	if err == nil && r.Write {
 		select {

@@ -59,6 +59,7 @@ type session struct {
 	upload    *upload // or
 	source    *source
 	committed bool // the upload is not ours any more
+	closed    bool
 
 	done chan struct{} // closed when pin/tftp's work is over; then
 	err  error         // is what it says about it
@@ -77,8 +78,12 @@ func (t *session) connect() (err error) {
 	return nil
 }
 
-// close gives back what open has opened.
+// close gives back what open has opened, once.
 func (t *session) close() {
+	if t.closed {
+		return
+	}
+	t.closed = true
 	if t.source != nil {
 		t.source.file.Release()
 	}
