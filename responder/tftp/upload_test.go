@@ -213,7 +213,7 @@ func TestUploadRefused(t *testing.T) {
 		w := newWire(t, "127.0.0.1:0")
 		w.send(b.addr, wrq(c.name, "octet"))
 		w.expectError(c.code)
-		b.eventually(c.name, func(st Stats) bool { return st.Outcomes[c.outcome] == before+1 && st.Active == 0 })
+		b.turnUntil(c.name, func(st Stats) bool { return st.Outcomes[c.outcome] == before+1 && st.Active == 0 })
 	}
 	t.Run("limits", func(t *testing.T) {
 		over := func(what string, send func(w *wire)) {
@@ -300,10 +300,9 @@ func TestUploadOverwrites(t *testing.T) {
 // TestUploadPartial has uploads end in every way but the good one: nothing stays.
 func TestUploadPartial(t *testing.T) {
 	file := randomFile(1300, 6)
-	b, dir := uploadBed(t, Config{InitialTimeout: 10 * time.Millisecond, MaxTimeout: 10 * time.Millisecond, GiveUp: 100 * time.Millisecond})
+	b, dir := uploadBed(t, Config{})
 	for how, end := range map[Outcome]func(w *wire, tid netip.AddrPort, last int){
 		Aborted:     func(w *wire, tid netip.AddrPort, _ int) { w.send(tid, appendError(nil, 0, "enough")) },
-		TimedOut:    func(*wire, netip.AddrPort, int) {},
 		Unreachable: func(w *wire, _ netip.AddrPort, _ int) { w.close() },
 		Superseded:  func(w *wire, _ netip.AddrPort, _ int) { w.send(b.addr, rrq("text", "octet")) },
 		Incomplete: func(w *wire, tid netip.AddrPort, last int) {
@@ -315,7 +314,14 @@ func TestUploadPartial(t *testing.T) {
 		end(w, tid, last)
 		b.eventually(how.String(), func(st Stats) bool { return st.Outcomes[how] == 1 && len(filesIn(t, dir)) == 0 })
 	}
+	short, shortDir := uploadBed(t, Config{InitialTimeout: 10 * time.Millisecond, MaxTimeout: 10 * time.Millisecond, GiveUp: 100 * time.Millisecond})
 	w := newWire(t, "127.0.0.1:0")
+	w.send(short.addr, wrq("new", "octet"))
+	w.expect(ackPacket(0))
+	w.expect(ackPacket(0)) // repeated, and then given up
+	short.eventually("given up", func(st Stats) bool { return st.Outcomes[TimedOut] == 1 && len(filesIn(t, shortDir)) == 0 })
+
+	w = newWire(t, "127.0.0.1:0")
 	b.put(t, w, "new", file)
 	b.stop()
 	if names := filesIn(t, dir); b.outcome(Stopped) == 0 || len(names) != 0 {
