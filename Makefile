@@ -36,8 +36,8 @@ setup: ## only install what demo and test need
 	@.ci/setup test
 
 fmt: ## format Go and C
-	gofmt -w $$(git ls-files '*.go')
-	if [ -f bpf/.clang-format ]; then clang-format-14 -i bpf/*.[ch]; fi
+	gofmt -w .
+	find . -name '*.[ch]' ! -path '*/headers/*' -print0 | xargs -0 clang-format-14 -i
 
 lint: ## format check, vet, staticcheck
 	@.ci/test format vet staticcheck
@@ -56,7 +56,9 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 	  done; done
 
 bench-xdp: ## ns per packet of each exit of the XDP program (root)
-	go test -c -o bin/bpf.test ./bpf && cd bpf && $(SUDO) ../bin/bpf.test -test.run '^$$' -test.bench . -test.v
+	@go test -c -o bin/bpf.test ./bpf
+	$(HAND_OVER)
+	cd bpf && $(SUDO) ../bin/bpf.test -test.run '^$$' -test.bench . -test.v
 
 ROUNDS ?= 3
 boot-times: ## time from power-on to the boot program, beside dnsmasq's (root; ROUNDS=3)
@@ -69,6 +71,7 @@ rates: ## DISCOVERs answered a second by each datapath, and by dnsmasq (root; RO
 	@.ci/setup demo
 	@CGO_ENABLED=0 go build -o xdpxe ./cmd/xdpxe
 	@go build -o bin/rates ./bench/lab/rates
+	$(HAND_OVER)
 	@$(SUDO) bin/rates -daemon ./xdpxe -rounds $(ROUNDS)
 
 install: build ## copy the program to PREFIX/bin (/usr/local)

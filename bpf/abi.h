@@ -37,21 +37,21 @@ enum deliver {
  */
 enum reason {
 	/* Passed: nothing for us, or not sure enough. */
-	REASON_HEARTBEAT_STALE,  /* the daemon is dead, or never began */
-	REASON_SHORT_FRAME,      /* ends inside a header, or the header is not in the first buffer */
-	REASON_VLAN_DEPTH,       /* three tags or more */
+	REASON_HEARTBEAT_STALE, /* the daemon is dead, or never began */
+	REASON_SHORT_FRAME,     /* ends inside a header, or the header is not in the first buffer */
+	REASON_VLAN_DEPTH,      /* three tags or more */
 	REASON_NOT_IPV4,
 	REASON_NOT_UDP,
-	REASON_IP_OPTIONS,       /* UDP, but its IPv4 header is not 20 bytes long */
+	REASON_IP_OPTIONS, /* UDP, but its IPv4 header is not 20 bytes long */
 	REASON_FRAGMENT,
-	REASON_OTHER_PORT,       /* not to 67 or 4011 */
-	REASON_NOT_STEERED,      /* settings say DELIVER_NONE for this port */
-	REASON_NOT_FOR_US,       /* neither broadcast nor to an address of ours */
-	REASON_BAD_CHECKSUM,     /* of the IPv4 header */
-	REASON_BAD_LENGTH,       /* frame, IPv4 and UDP disagree on the length */
-	REASON_TOO_LONG,         /* more than MAX_FRAME, or headers split from data */
-	REASON_SHORT_MESSAGE,    /* less than a BOOTP header and the magic */
-	REASON_NOT_REQUEST,      /* op is not BOOTREQUEST */
+	REASON_OTHER_PORT,    /* not to 67 or 4011 */
+	REASON_NOT_STEERED,   /* settings say DELIVER_NONE for this port */
+	REASON_NOT_FOR_US,    /* neither broadcast nor to an address of ours */
+	REASON_BAD_CHECKSUM,  /* of the IPv4 header */
+	REASON_BAD_LENGTH,    /* frame, IPv4 and UDP disagree on the length */
+	REASON_TOO_LONG,      /* more than MAX_FRAME, or headers split from data */
+	REASON_SHORT_MESSAGE, /* less than a BOOTP header and the magic */
+	REASON_NOT_REQUEST,   /* op is not BOOTREQUEST */
 	REASON_BAD_MAGIC,
 	REASON_MALFORMED,        /* an option runs over the end, or option 52 is none */
 	REASON_TOO_MANY_OPTIONS, /* more than MAX_OPTIONS */

@@ -63,13 +63,13 @@ struct {
  * in a map, whose content the verifier does not follow: on the stack, each of
  * its values would multiply the states of the loop. */
 struct walk {
-	__u32 message;   /* where the message begins */
+	__u32 message; /* where the message begins */
 	__u32 pos;
-	__u32 end;       /* of the field that is walked */
-	__u32 options;   /* how many have been seen */
-	__u32 overload;  /* which fields are still to be walked */
-	__u32 in_field;  /* in file or sname, where option 52 means nothing */
-	__u32 class_at;  /* the first option 60: its text, 0 = none */
+	__u32 end;      /* of the field that is walked */
+	__u32 options;  /* how many have been seen */
+	__u32 overload; /* which fields are still to be walked */
+	__u32 in_field; /* in file or sname, where option 52 means nothing */
+	__u32 class_at; /* the first option 60: its text, 0 = none */
 	__u32 class_len;
 	enum reason result; /* GO_ON when the end was reached */
 };

@@ -61,7 +61,7 @@ struct datagram {
 	__u16 port;          /* PORT_DHCP or PORT_BINL */
 	__u32 ip_at;         /* where these stand in the frame */
 	__u32 payload;
-	__u32 end;           /* of the payload */
+	__u32 end; /* of the payload */
 	__u64 frame_len;
 };
 

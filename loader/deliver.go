@@ -63,7 +63,10 @@ func PortTaken(port uint16, err error) *PortTakenError {
 	return &PortTakenError{Port: port, Holders: holders, Err: err}
 }
 
-// settings returns what the program is told for a tier.
+// settings returns what the program is told for a tier. Port 4011 is never teed:
+// the original would come to our own socket there, and be answered once more.
+// So a broadcast to 4011, too, is ours alone on a bridge port; but clients
+// broadcast to 67 only, and what they send to 4011 has one receiver.
 func settings(t Tier, d Deliver) bpf.Settings {
 	s := bpf.Settings{Deliver67: bpf.DeliverXSK, Deliver4011: bpf.DeliverXSK}
 	if t == Ringbuf {

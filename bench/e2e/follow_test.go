@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -185,9 +186,85 @@ func TestFollowsAuto(t *testing.T) {
 	simulate(ctx, t, r, "after", client.EDK2)
 }
 
+const bridge = "br7"
+
+// bridged is a boot server whose end of the cable is the port of a bridge,
+// which has the address. behind hears what the bridge passes up.
+func bridged(ctx context.Context, t *testing.T) (c *cabled, behind *wire.Port) {
+	t.Helper()
+	r, root := labtest.Rack(ctx, t, lab.Flat)
+	server, err := r.AddBootServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, err := r.Namespace("machine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c = &cabled{t: t, client: ns, server: server, root: root}
+	c.plug(1)
+	c.must(server.Bridge(bridge))
+	c.must(server.IP("addr", "flush", "dev", cable))
+	c.must(server.IP("link", "set", cable, "master", bridge))
+	c.must(server.IP("addr", "add", cableNet.String(), "dev", bridge))
+	behind, err = wire.Open(server.Namespace, bridge)
+	c.must(err)
+	t.Cleanup(func() { behind.Close() })
+	c.daemon = start(ctx, t, server, lab.DaemonConfig{Interface: cable, Root: root})
+	return c, behind
+}
+
 // A bridge port is served with the bridge's address, and what is behind the
 // bridge sees the requests too.
 func TestBridgePort(t *testing.T) {
+	labtest.Need(t, false)
+	ctx := labtest.Context(t, 30*time.Second)
+	c, behind := bridged(ctx, t)
+	checkTier(ctx, t, c.daemon, "ringbuf", "tee")
+	c.answered(ctx, "on the bridge port", cableNet.Addr())
+	for {
+		got, err := behind.Recv(ctx)
+		c.must(err)
+		if got.Dst.Port() == 67 {
+			break
+		}
+	}
+
+	mac, err := c.server.MAC(bridge)
+	c.must(err)
+	own := netip.AddrPortFrom(cableNet.Addr().Next(), 4011)
+	m, err := (&client.Client{Style: client.EDK2, Arch: archX64}).BootRequest(c.port.MAC, own.Addr())
+	c.must(err)
+	c.must(c.port.Send(wire.Datagram{SrcMAC: c.port.MAC, DstMAC: mac, Src: own, Dst: netip.AddrPortFrom(cableNet.Addr(), 4011), Payload: m.ToBytes()}))
+	got := awaitReply(ctx, t, c.port, m, map[dhcpv4.TransactionID]bool{})
+	if got.Src != netip.AddrPortFrom(cableNet.Addr(), 4011) || got.Dst != own {
+		t.Errorf("ACK from %v to %v", got.Src, got.Dst)
+	}
+}
+
+// What a DHCP server behind a bridge port does to network boot is noticed.
+func TestNamesMeddlerBehindBridgePort(t *testing.T) {
+	labtest.Need(t, false)
+	ctx := labtest.Context(t, 30*time.Second)
+	c, _ := bridged(ctx, t)
+	server := netip.MustParseAddr("198.51.100.9")
+	offer, err := dhcpv4.New(dhcpv4.WithMessageType(dhcpv4.MessageTypeOffer), dhcpv4.WithYourIP(net.IP{198, 51, 100, 50}),
+		dhcpv4.WithServerIP(server.AsSlice()), dhcpv4.WithOption(dhcpv4.OptServerIdentifier(server.AsSlice())),
+		dhcpv4.WithOption(dhcpv4.OptClassIdentifier("PXEClient")))
+	c.must(err)
+	offer.OpCode = dhcpv4.OpcodeBootReply
+	c.must(c.port.Send(wire.Datagram{
+		SrcMAC: c.port.MAC, DstMAC: wire.Broadcast, Payload: offer.ToBytes(),
+		Src: netip.AddrPortFrom(server, 67), Dst: netip.MustParseAddrPort("255.255.255.255:68"),
+	}))
+	if _, err := c.daemon.Log.Wait(ctx, `"trouble": "server_claims_pxe", "server": "`+server.String()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Where a bridge and its port are both to be served, the bridge is, alone: it
+// sees what comes in at the port too, and nobody is answered twice.
+func TestBridgeAndItsPort(t *testing.T) {
 	labtest.Need(t, false)
 	ctx := labtest.Context(t, 30*time.Second)
 	r, root := labtest.Rack(ctx, t, lab.Flat)
@@ -201,35 +278,29 @@ func TestBridgePort(t *testing.T) {
 	}
 	c := &cabled{t: t, client: ns, server: server, root: root}
 	c.plug(1)
-	const bridge = "br7"
+	overBridge := netip.MustParsePrefix("203.0.113.77/24")
 	c.must(server.Bridge(bridge))
-	c.must(server.IP("addr", "flush", "dev", cable))
+	c.must(server.IP("addr", "add", overBridge.String(), "dev", bridge))
 	c.must(server.IP("link", "set", cable, "master", bridge))
-	c.must(server.IP("addr", "add", cableNet.String(), "dev", bridge))
-	behind, err := wire.Open(server.Namespace, bridge)
-	c.must(err)
-	defer behind.Close()
-	c.daemon = start(ctx, t, server, lab.DaemonConfig{Interface: cable, Root: root})
-	checkTier(ctx, t, c.daemon, "ringbuf", "tee")
-	c.answered(ctx, "on the bridge port", cableNet.Addr())
-	for {
-		got, err := behind.Recv(ctx)
-		c.must(err)
-		if got.Dst.Port() == 67 {
-			break
-		}
+	c.daemon = start(ctx, t, server, lab.DaemonConfig{Interface: cable + ", " + bridge, Root: root})
+	if _, err := c.daemon.Log.Wait(ctx, `{"iface": "`+cable+`", "by": "`+bridge+`"}`); err != nil {
+		t.Error(err)
 	}
+	checkTier(ctx, t, c.daemon, "generic", "steal")
+	c.answered(ctx, "through the bridge", overBridge.Addr())
 
-	mac, err := server.MAC(bridge)
-	c.must(err)
-	own := netip.AddrPortFrom(cableNet.Addr().Next(), 4011)
-	m, err := (&client.Client{Style: client.EDK2, Arch: archX64}).BootRequest(c.port.MAC, own.Addr())
-	c.must(err)
-	c.must(c.port.Send(wire.Datagram{SrcMAC: c.port.MAC, DstMAC: mac, Src: own, Dst: netip.AddrPortFrom(cableNet.Addr(), 4011), Payload: m.ToBytes()}))
-	got := awaitReply(ctx, t, c.port, m, map[dhcpv4.TransactionID]bool{})
-	if got.Src != netip.AddrPortFrom(cableNet.Addr(), 4011) || got.Dst != own {
-		t.Errorf("ACK from %v to %v", got.Src, got.Dst)
+	c.must(server.IP("link", "set", cable, "nomaster"))
+	c.answered(ctx, "out of the bridge", cableNet.Addr())
+	c.must(server.IP("link", "set", cable, "master", bridge))
+	c.answered(ctx, "in the bridge again", overBridge.Addr())
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for served := 0; served != 1; <-tick.C {
+		st, err := c.daemon.Status(ctx) // ends with ctx
+		c.must(err)
+		served = len(st.Interfaces)
 	}
+	checkTier(ctx, t, c.daemon, "generic", "steal")
 }
 
 // Another number of receive queues gets as many sockets.

@@ -8,7 +8,7 @@
 // Outcome is no longer Running. Times are durations since an instant of the
 // driver's choosing.
 //
-// Rules has the habits in which firmware differs (../shared/PROTOCOL.md, 5.1):
+// Rules has the habits in which firmware differs (PROTOCOL.md section 5.1):
 // what a gap and a duplicate are answered with, what an OACK may hold, what a
 // timeout repeats. Nothing allocates for each packet. Every byte goes to Check,
 // in order and once.
@@ -95,7 +95,8 @@ type Client struct {
 	deadline time.Duration
 	wait     time.Duration
 	retries  int
-	last     []byte // the packet that a timeout repeats
+	last     []byte          // the packet that a timeout repeats
+	again    [headerLen]byte // the ACK of a duplicate, which it does not
 }
 
 // Start begins a transfer and returns the RRQ. What is returned, here and
@@ -208,13 +209,18 @@ func (c *Client) Unreachable(now time.Duration) {
 	}
 }
 
-// Abort ends the transfer and returns the ERROR that tells the server.
+// Abort ends the transfer and returns the ERROR that tells the server, nil if it
+// has not answered yet: there is nobody to tell.
 func (c *Client) Abort(now time.Duration, code uint16, text string) []byte {
 	if c.outcome != Running {
 		return nil
 	}
 	c.detail.Text = text
-	return c.fail(now, Aborted, code, text)
+	p := c.fail(now, Aborted, code, text)
+	if c.tid == 0 {
+		return nil
+	}
+	return p
 }
 
 // oack takes an OACK. edk2 takes a repeated one as long as no DATA came.
@@ -308,8 +314,7 @@ func (c *Client) unexpected(ahead int16, block uint16, n int) []byte {
 			return c.ack()
 		case DuplicateAckThat:
 			c.stats.Acks++
-			c.last = appendACK(c.last[:0], block)
-			return c.last
+			return appendACK(c.again[:0], block)
 		}
 		return nil
 	}

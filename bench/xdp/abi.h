@@ -33,7 +33,8 @@ struct settings {
 
 /* template_map[0]: what a live frame is written from. Its UDP checksum is 0,
  * for none (RFC 768), so that no field of it needs another. */
-struct template {
+struct template
+{
 	__u32 len;
 	__u16 xid_at;           /* offset in the frame */
 	__u16 mac_at[MAX_MACS]; /* 0: no more of them */
@@ -52,7 +53,7 @@ struct identity {
 
 /* slots_map, by serial number modulo its size: the request that has it now. */
 struct slot {
-	__u64 sent;  /* CLOCK_MONOTONIC ns */
+	__u64 sent; /* CLOCK_MONOTONIC ns */
 	__u32 xid;
 	__u32 state; /* enum state */
 };
@@ -88,7 +89,7 @@ enum counter {
 struct sample {
 	__u32 verdict; /* enum counter */
 	__u32 len;
-	__u32 serial;  /* of the request, where the verdict is on one */
+	__u32 serial; /* of the request, where the verdict is on one */
 	__u32 pad;
 };
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -34,6 +35,8 @@ type daemon struct {
 	server *responder.Server
 	links  *linkTable
 	tftp   *tftp.Server // nil without a root
+
+	covered map[string]string // listed interfaces that others serve, as was said last; of start's goroutine, then follow's
 
 	mu      sync.Mutex
 	config  *config.Config
@@ -92,6 +95,11 @@ func tftpConfig(cfg *config.Config, log *zap.Logger) tftp.Config {
 	if u := cfg.TFTP.Uploads; u != nil {
 		c.Uploads = &tftp.Uploads{Dir: u.Dir, MaxSize: u.MaxSize, MaxFiles: u.MaxFiles, MaxTotal: u.MaxTotal, Overwrite: u.Overwrite}
 	}
+	c.Queue, c.Burst, c.Bandwidth, c.NetworkBits = cfg.TFTP.Queue, cfg.TFTP.Burst, cfg.TFTP.Bandwidth, cfg.TFTP.NetworkBits
+	c.PerClient, c.PerNetwork = tftp.Limits(cfg.TFTP.PerClient), tftp.Limits(cfg.TFTP.PerNetwork)
+	again := &cfg.TFTP.Retransmit
+	c.InitialTimeout, c.MinTimeout, c.MaxTimeout = again.Initial, again.Floor, again.Ceiling
+	c.GiveUp, c.Unanswered = again.GiveUp, again.Unanswered
 	c.Clients = cfg.Policy.Allowed
 	c.Logger = log.Named("tftp")
 	return c
@@ -154,7 +162,7 @@ func (d *daemon) start(ctx context.Context) error {
 	}
 	d.group.Go(func() error { return ctl.Serve(ctx) })
 	if cfg.Metrics.Listen != "" {
-		m, err := metrics.Listen(cfg.Metrics.Listen, d, d.log.Named("metrics"))
+		m, err := metrics.Listen(cfg.Metrics.Listen, ctl, d.log.Named("metrics"))
 		if err != nil {
 			return cfg.Problem("metrics", err, "metrics: {listen: \"\"} switches them off")
 		}
@@ -163,18 +171,33 @@ func (d *daemon) start(ctx context.Context) error {
 	if err := d.startPorts(ctx, cfg); err != nil {
 		return err
 	}
+	warnOfForeignDir(d.log, filepath.Dir(cfg.Control))
 	if err := dropPrivileges(d.log); err != nil {
 		return err
 	}
 	notifyOr(d.log, notify.Ready(d.summary()))
-	d.group.Go(func() error { return notify.Watchdog(ctx, d.alive) })
+	d.group.Go(func() error { return notify.Watchdog(ctx, func() bool { return d.alive(time.Now()) }) })
 	return nil
 }
 
+// warnOfForeignDir says what root will miss in the directory of another user,
+// as the service's is when the daemon is then started by hand: it reads on but
+// no longer writes there.
+func warnOfForeignDir(log *zap.Logger, dir string) {
+	var st unix.Stat_t
+	if os.Geteuid() == 0 && unix.Stat(dir, &st) == nil && st.Uid != 0 {
+		log.Warn("the directory of the control socket is another user's: after a change of interfaces VLAN offloads cannot be recorded there, "+
+			"nor the socket be removed at the end; make it root's (chown), or name another (control:)", zap.String("dir", dir), zap.Uint32("uid", st.Uid))
+	}
+}
+
 // dropPrivileges keeps what following changes takes: attaching again,
-// sockets on low ports.
+// sockets on low ports, and for root to read the files that it started with.
 func dropPrivileges(log *zap.Logger) error {
 	keep := privilege.Needed
+	if os.Geteuid() == 0 {
+		keep |= privilege.SetOf(privilege.DACReadSearch)
+	}
 	// AF_XDP memory counts against this limit where CAP_IPC_LOCK is missing.
 	unlimited := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unlimited); err != nil {
@@ -216,16 +239,27 @@ func poke(c chan struct{}) {
 	}
 }
 
-// alive is the watchdog's question: do all workers turn?
-func (d *daemon) alive() bool {
+// alive is the watchdog's question: do all workers, and TFTP's loops, turn?
+func (d *daemon) alive(now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, p := range d.ports {
-		if !p.alive(time.Now()) {
+		if !p.alive(now) {
 			return false
 		}
 	}
-	return true
+	return hungLoops(d.tftp, now) == 0
+}
+
+// loopPatience is how long a TFTP loop may stand still and count as alive: it
+// reads files inside sendmsg(2), and a slow disk is no reason to start again.
+const loopPatience = 5 * time.Second
+
+func hungLoops(s *tftp.Server, now time.Time) int {
+	if s == nil {
+		return 0
+	}
+	return s.Hung(now, loopPatience)
 }
 
 // summary is the line for the service manager.

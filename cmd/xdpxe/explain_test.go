@@ -16,6 +16,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
+	"github.com/xdpxe/xdpxe/bpf"
 	"github.com/xdpxe/xdpxe/cmd/internal/fault"
 	"github.com/xdpxe/xdpxe/responder/packet"
 )
@@ -62,6 +63,17 @@ func retyped(frame []byte, kind byte) []byte {
 	out := append([]byte(nil), frame...)
 	out[14+20+8+240+2] = kind
 	return out
+}
+
+// withOptions changes the options of a DHCP frame.
+func withOptions(t *testing.T, frame []byte, change func(options []byte) []byte) []byte {
+	t.Helper()
+	const options = 240
+	var p packet.Packet
+	if reason := packet.Parse(frame, &p); reason != packet.Answered {
+		t.Fatal(reason)
+	}
+	return frameOf(&p.Meta, append(p.Payload[:options:options], change(p.Payload[options:])...))
 }
 
 // labFrames are what a network shows that has everything.
@@ -202,6 +214,49 @@ func TestExplainLearnsAddress(t *testing.T) {
 	r = xdpxe(t, "explain", "-c", path, "--address", "203.0.113.9", "--pcap", writePcap(t, labFrames(t)[:6], false))
 	if !strings.Contains(r.stdout, "=> OFFER  203.0.113.9:67 >") || !strings.Contains(r.stdout, "note: sent to 198.51.100.2: taken only if") {
 		t.Errorf("%s", r.stdout)
+	}
+}
+
+// Of what the XDP program leaves to the kernel although the responder would
+// answer it, explain says so; on 4011 a socket answers it.
+func TestExplainLeftByXDP(t *testing.T) {
+	discover, ask := labFrames(t)[1], labFrames(t)[5]
+	type change = func(options []byte) []byte
+	add := func(more ...byte) change { // in front of the others
+		return func(options []byte) []byte { return append(more, options...) }
+	}
+	var many []byte
+	for range bpf.MaxOptions {
+		many = append(many, 12, 1, 'h')
+	}
+	for _, c := range []struct {
+		name   string
+		change change
+		want   string // in the note; empty: XDP takes it
+	}{
+		{"as it is", add(), ""},
+		{"good overload", add(52, 1, 3), ""},
+		{"overload of 0", add(52, 1, 0), "option 52"},
+		{"overload of two bytes", add(52, 2, 1, 1), "option 52"},
+		{"many options", add(many...), "more than 64 options"},
+		{"split class", func(o []byte) []byte {
+			return bytes.Replace(o, []byte("\x3c\x20PXEClient"), []byte("\x3c\x03PXE\x3c\x1dClient"), 1)
+		}, "vendor class"},
+		{"long frame", func(o []byte) []byte { return append(o, make([]byte, bpf.MaxFrame)...) }, "more than 1536 bytes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, frame := range [][]byte{discover, ask} {
+				v := newReplayer(parseLab(t), labServer()).handle(start, withOptions(t, frame, c.change))
+				note := strings.Join(v.Notes, "\n")
+				want := c.want
+				if v.Stage == "boot_server" {
+					want = ""
+				}
+				if v.Answer == nil || v.LeftToKernel != (want != "") || !strings.Contains(note, want) || want == "" && strings.Contains(note, "XDP") {
+					t.Errorf("%s: answer %v, left to the kernel: %v, notes %q", v.Stage, v.Answer != nil, v.LeftToKernel, note)
+				}
+			}
+		})
 	}
 }
 

@@ -124,7 +124,14 @@ func portError(err error, port int) error {
 // watchReplies diagnoses what other DHCP servers answer here. Without the
 // socket for it xdpxe serves all the same.
 func (o *opened) watchReplies(ctx context.Context, group *errgroup.Group, server *responder.Server, iface string, log *zap.Logger) {
-	snoop, err := conn.Snoop(o.facts.Index)
+	index := o.facts.Index
+	if o.bridge != 0 {
+		// A bridge takes its port's frames before they get to sockets that
+		// want one protocol (net/core/dev.c, rx_handler). It passes up what is
+		// sent to all, which is what any other interface would hear too.
+		index = o.bridge
+	}
+	snoop, err := conn.Snoop(index)
 	if err != nil {
 		log.Warn("other servers' replies are not watched", zap.Error(err))
 		return

@@ -20,7 +20,7 @@ type runningPort struct {
 // startPorts opens the configured interfaces and waits until each is served
 // or has failed. A named interface that fails is an error; of `auto` one must work.
 func (d *daemon) startPorts(ctx context.Context, cfg *config.Config) error {
-	names, err := interfaceNames(cfg)
+	names, err := d.interfaceNames(cfg)
 	if err != nil {
 		return err
 	}
@@ -43,26 +43,46 @@ func (d *daemon) startPorts(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
-// interfaceNames returns the interfaces to serve now.
-func interfaceNames(cfg *config.Config) ([]string, error) {
+// interfaceNames returns the interfaces to serve now, and says which of the
+// listed ones are served by another of them.
+func (d *daemon) interfaceNames(cfg *config.Config) ([]string, error) {
 	if cfg.Auto {
 		return netdev.AutoInterfaces()
 	}
-	return withoutCovered(cfg.Interfaces), nil
+	covered := coveredBy(cfg.Interfaces)
+	for name, by := range covered {
+		if d.covered[name] != by {
+			d.log.Info("served by another interface of the list", zap.String("iface", name), zap.String("by", by))
+		}
+	}
+	d.covered = covered
+	return slices.DeleteFunc(slices.Clone(cfg.Interfaces), func(name string) bool { return covered[name] != "" }), nil
 }
 
-// withoutCovered leaves out VLAN devices on listed interfaces: XDP on the port
-// sees their frames first, and answers in their name.
-func withoutCovered(names []string) []string {
-	var covered []string
+// coveredBy returns the listed interfaces whose requests another listed one
+// answers, so that nobody is answered twice: ports of a bridge, which passes
+// their requests up, and VLAN devices, whose frames XDP on the port sees first.
+func coveredBy(names []string) map[string]string {
+	covered := make(map[string]string)
+	var served []*netdev.Facts
 	for _, name := range names {
-		if f, err := netdev.Read(name); err == nil { // what is missing now is not a port of others
-			for _, v := range f.VLANs {
-				covered = append(covered, v.Name)
+		f, err := netdev.Read(name)
+		switch {
+		case err != nil: // what is missing now is not a port of others
+		case slices.Contains(names, f.Bridge):
+			covered[name] = f.Bridge
+		default:
+			served = append(served, f)
+		}
+	}
+	for _, f := range served {
+		for _, v := range f.VLANs {
+			if slices.Contains(names, v.Name) {
+				covered[v.Name] = f.Name
 			}
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(covered, name) })
+	return covered
 }
 
 // startPort starts serving an interface; the channel gets the first outcome.
@@ -103,7 +123,8 @@ func (d *daemon) portNames() (names []string) {
 	return names
 }
 
-// networkChanged tells every port, and looks for interfaces that `auto` now means.
+// networkChanged tells every port, and looks for interfaces that `auto` now
+// means, or that came to be or are no longer covered by another.
 func (d *daemon) networkChanged(ctx context.Context) {
 	d.mu.Lock()
 	cfg := d.config
@@ -111,14 +132,14 @@ func (d *daemon) networkChanged(ctx context.Context) {
 		p.networkChanged()
 	}
 	d.mu.Unlock()
-	if cfg.Auto {
+	if cfg.Auto || len(cfg.Interfaces) > 1 {
 		d.matchPorts(ctx, cfg)
 	}
 }
 
 // matchPorts starts and stops ports until they are those of cfg.
 func (d *daemon) matchPorts(ctx context.Context, cfg *config.Config) {
-	names, err := interfaceNames(cfg)
+	names, err := d.interfaceNames(cfg)
 	if err != nil {
 		d.log.Error("interfaces", zap.Error(err))
 		return

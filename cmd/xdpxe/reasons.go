@@ -1,6 +1,12 @@
 package main
 
-import "github.com/xdpxe/xdpxe/responder/packet"
+import (
+	"fmt"
+
+	"github.com/xdpxe/xdpxe/bpf"
+	"github.com/xdpxe/xdpxe/responder/dhcp"
+	"github.com/xdpxe/xdpxe/responder/packet"
+)
 
 // reasonTexts say in words what a packet.Reason means to an operator.
 var reasonTexts = [packet.NumReasons]string{
@@ -39,4 +45,30 @@ func leftToKernel(r packet.Reason) bool {
 		return true
 	}
 	return false
+}
+
+// leftByXDP says what keeps the XDP program from taking a frame whose message
+// the daemon would answer: of some oddities it has the stricter view
+// (bpf/doc.go). Empty: nothing.
+func leftByXDP(frame []byte, m *dhcp.View, served func(class []byte) (http, ok bool)) string {
+	count := 0
+	var class []byte
+	for code, data := range m.Options() {
+		if code == 60 && class == nil {
+			class = data
+		}
+		count++
+	}
+	_, known := served(class)
+	switch {
+	case len(frame) > bpf.MaxFrame:
+		return fmt.Sprintf("the frame has more than %d bytes", bpf.MaxFrame)
+	case m.OddOverload():
+		return "option 52 is not one byte of 1, 2 or 3"
+	case count > bpf.MaxOptions:
+		return fmt.Sprintf("there are more than %d options", bpf.MaxOptions)
+	case !known:
+		return "the first piece of the vendor class (option 60) is none of those served"
+	}
+	return ""
 }

@@ -111,7 +111,7 @@ func (r *replayer) handle(now time.Time, frame []byte) *verdict {
 	if v := r.reply(now, &in); v != nil {
 		return v
 	}
-	return r.request(now, &in)
+	return r.request(now, frame, &in)
 }
 
 // unreadable gives frames to our ports that are no whole datagram a verdict too.
@@ -127,7 +127,7 @@ func (r *replayer) unreadable(now time.Time, frame []byte) *verdict {
 }
 
 // request asks the responder.
-func (r *replayer) request(now time.Time, in *packet.Packet) *verdict {
+func (r *replayer) request(now time.Time, frame []byte, in *packet.Packet) *verdict {
 	r.asked.steps, r.asked.decision = nil, policy.Decision{}
 	link := r.server.link(in)
 	out := packet.Packet{Payload: r.room[packet.MaxHeader:packet.MaxHeader]}
@@ -154,6 +154,11 @@ func (r *replayer) request(now time.Time, in *packet.Packet) *verdict {
 		v.Notes = append(v.Notes, note)
 	}
 	if res.Reason == packet.Answered {
+		// What is left on 4011, the socket there has (listenUDP).
+		if why := leftByXDP(frame, &r.view, r.asked.VendorClass); why != "" && res.Stage == dhcp.StageDiscover {
+			v.LeftToKernel = true
+			v.Notes = append(v.Notes, "the XDP program passes it to the kernel, so that only the socket datapath answers it: "+why)
+		}
 		v.Answer = r.answer(&out)
 	}
 	return v

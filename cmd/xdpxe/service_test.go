@@ -197,6 +197,30 @@ func (d *daemonProcess) awaitStatus(t *testing.T, what string, ok func(*control.
 	}
 }
 
+// giveFilesAway makes configuration and boot file another user's, and readable by nobody else.
+func (d *daemonProcess) giveFilesAway(t *testing.T) {
+	t.Helper()
+	const somebody = 65533
+	for path, mode := range map[string]os.FileMode{d.dir: 0o700, filepath.Join(d.dir, "a.efi"): 0o600, filepath.Join(d.dir, "xdpxe.yaml"): 0o600} {
+		if err := errors.Join(os.Chown(path, somebody, somebody), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// editConfig changes the configuration file, which stays whose it is.
+func (d *daemonProcess) editConfig(t *testing.T) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(d.dir, "xdpxe.yaml"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString("# edited\n")
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // capabilities returns the distinct values of a line of /proc/PID/task/*/status.
 func (d *daemonProcess) capabilities(t *testing.T, key string) []string {
 	t.Helper()
@@ -233,31 +257,39 @@ func TestDaemonPrivileges(t *testing.T) {
 	if err != nil {
 		t.Skip("needs setpriv (util-linux)")
 	}
-	var caps []string
-	for _, c := range strings.Fields(unitFile(t)["AmbientCapabilities"]) {
-		caps = append(caps, "+"+strings.ToLower(strings.TrimPrefix(c, "CAP_")))
+	asUser := func(caps ...string) []string {
+		set := "-all"
+		for _, c := range caps {
+			set += ",+" + strings.ToLower(strings.TrimPrefix(c, "CAP_"))
+		}
+		return []string{
+			setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
+			"--inh-caps=" + set, "--ambient-caps=" + set, "--bounding-set=" + set,
+		}
 	}
-	set := "-all," + strings.Join(caps, ",")
 	for name, c := range map[string]struct {
 		through []string
 		uid     string
+		keep    privilege.Set
+		tier    string
 	}{
-		"user with the unit's capabilities": {
-			[]string{
-				setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
-				"--inh-caps=" + set, "--ambient-caps=" + set, "--bounding-set=" + set,
-			}, "65534",
+		"user with the unit's capabilities": {asUser(strings.Fields(unitFile(t)["AmbientCapabilities"])...), "65534", privilege.Needed, "native"},
+		"user with those of the socket datapath": {
+			asUser(strings.Split(privilege.NeededSocket.String(), ", ")...), "65534", privilege.NeededSocket, "socket",
 		},
-		"root": {nil, "0"},
+		"root": {nil, "0", privilege.Needed, "native"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ns := newNamespace(t)
 			d := startDaemon(t, ns, c.through...)
-			keep := privilege.Needed
-			if c.uid == "0" && !unlimitedMemlock(t) {
-				// Root that may not lift RLIMIT_MEMLOCK (a container without
-				// CAP_SYS_RESOURCE) needs this to open AF_XDP sockets again.
-				keep |= privilege.SetOf(privilege.Cap(unix.CAP_IPC_LOCK))
+			keep := c.keep
+			if c.uid == "0" {
+				keep |= privilege.SetOf(privilege.DACReadSearch)
+				if !unlimitedMemlock(t) {
+					// Root that may not lift RLIMIT_MEMLOCK (a container without
+					// CAP_SYS_RESOURCE) needs this to open AF_XDP sockets again.
+					keep |= privilege.SetOf(privilege.Cap(unix.CAP_IPC_LOCK))
+				}
 			}
 			needed := fmt.Sprintf("%016x", uint64(keep))
 			for key, want := range map[string]string{
@@ -268,27 +300,35 @@ func TestDaemonPrivileges(t *testing.T) {
 					t.Errorf("%s of its threads is %v, want %s", key, got, want)
 				}
 			}
-			native := func(st *control.Status) bool {
-				return len(st.Interfaces) == 1 && st.Interfaces[0].Serving() && st.Interfaces[0].Tier == "native"
+			serving := func(st *control.Status) bool {
+				return len(st.Interfaces) == 1 && st.Interfaces[0].Serving() && st.Interfaces[0].Tier == c.tier
 			}
-			before := d.awaitStatus(t, "serving by native AF_XDP", native).Interfaces[0].Index
+			before := d.awaitStatus(t, "serving by "+c.tier, serving).Interfaces[0].Index
 			d.await(t, "WATCHDOG=1")
 
 			// What is kept is what it takes to begin anew.
 			ns.run(t, "ip", "link", "del", "v0")
 			d.awaitStatus(t, "without its interface", func(st *control.Status) bool { return !st.Interfaces[0].Serving() })
 			ns.plug(t)
-			d.awaitStatus(t, "serving the new interface", func(st *control.Status) bool { return native(st) && st.Interfaces[0].Index != before })
+			d.awaitStatus(t, "serving the new interface", func(st *control.Status) bool { return serving(st) && st.Interfaces[0].Index != before })
 
+			if c.uid == "0" { // its files may be anybody's: it was root that was told to serve them
+				d.giveFilesAway(t)
+			}
 			d.Process.Signal(syscall.SIGHUP)
 			d.await(t, "RELOADING=1")
 			d.await(t, "READY=1")
 			d.awaitStatus(t, "reloaded", func(st *control.Status) bool { return st.Config.ReloadsOK == 1 })
+			d.editConfig(t)
+			d.awaitStatus(t, "reloaded after an edit", func(st *control.Status) bool { return st.Config.ReloadsOK == 2 })
 
 			d.Process.Signal(syscall.SIGTERM)
 			d.await(t, "STOPPING=1")
 			if err := d.Wait(); err != nil {
 				t.Errorf("the daemon ended with %v", err)
+			}
+			if warned := strings.Contains(d.log.String(), "directory of the control socket is another user's"); warned != (c.uid == "0") {
+				t.Errorf("warned of the run directory, which is the user's: %v", warned)
 			}
 			if _, err := d.client.Status(t.Context()); !errors.Is(err, control.ErrNoDaemon) {
 				t.Errorf("control socket: %v", err)

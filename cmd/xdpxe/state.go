@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -18,8 +19,8 @@ import (
 	"github.com/xdpxe/xdpxe/responder/tftp"
 )
 
-// Status implements control.Source.
-func (d *daemon) Status() control.Status {
+// Snapshot implements control.Source.
+func (d *daemon) Snapshot() control.Status {
 	now := time.Now()
 	d.mu.Lock()
 	cfg, reloads := d.config, d.reloads
@@ -36,7 +37,7 @@ func (d *daemon) Status() control.Status {
 			LastError: reloads.lastError, LastErrorAt: reloads.lastErrorAt,
 		},
 		OutcomesLost: d.server.Journal().Dropped(),
-		TFTP:         tftpStatus(d.tftp),
+		TFTP:         tftpStatus(d.tftp, now),
 	}
 	for _, p := range ports {
 		st.Interfaces = append(st.Interfaces, p.status(now))
@@ -136,27 +137,42 @@ func networksOf(f *netdev.Facts) (out []control.Network) {
 // maxTransfersShown bounds the transfers in a status.
 const maxTransfersShown = 1000
 
-func tftpStatus(s *tftp.Server) (st control.TFTP) {
+// Transfers implements control.Source.
+func (d *daemon) Transfers(ctx context.Context) (list []control.TFTPTransfer) {
+	if d.tftp == nil {
+		return nil
+	}
+	transfers := d.tftp.Transfers(ctx)
+	slices.SortFunc(transfers, func(a, b tftp.TransferInfo) int { return a.Started.Compare(b.Started) })
+	for _, t := range transfers[:min(len(transfers), maxTransfersShown)] {
+		list = append(list, control.TFTPTransfer{
+			Client: t.Client.String(), File: t.File, Size: t.Size, Acked: t.Offset,
+			BlockSize: t.Blksize, WindowSize: t.Window, Started: t.Started,
+		})
+	}
+	return list
+}
+
+func tftpStatus(s *tftp.Server, now time.Time) (st control.TFTP) {
 	if s == nil {
 		return st
 	}
-	sum := s.Stats()
-	st = control.TFTP{
-		Listen: []string{fmt.Sprintf(":%d", s.Port())}, Active: sum.Active, Requests: sum.Requests,
-		BytesSent: sum.Bytes, Retransmissions: sum.Retransmits, SendErrors: sum.SendErrors,
+	st = tftpTotals(s.Stats())
+	st.Listen = []string{fmt.Sprintf(":%d", s.Port())}
+	st.Hung = hungLoops(s, now)
+	return st
+}
+
+func tftpTotals(sum tftp.Stats) control.TFTP {
+	st := control.TFTP{
+		Active: sum.Active, Queued: sum.Queued, Requests: sum.Requests, Repeated: sum.Repeated, Waited: sum.Waited,
+		BytesSent: sum.Bytes, Retransmissions: sum.Retransmits, Timeouts: sum.Timeouts, Capped: sum.Capped,
+		Strangers: sum.Strangers, SendErrors: sum.SendErrors, Dropped: sum.Dropped,
 	}
 	for o, n := range sum.Outcomes {
 		if n != 0 {
 			st.Outcomes = append(st.Outcomes, control.TFTPOutcome{Outcome: tftp.Outcome(o).String(), Count: n})
 		}
-	}
-	transfers := s.Transfers()
-	slices.SortFunc(transfers, func(a, b tftp.TransferInfo) int { return a.Started.Compare(b.Started) })
-	for _, t := range transfers[:min(len(transfers), maxTransfersShown)] {
-		st.Transfers = append(st.Transfers, control.TFTPTransfer{
-			Client: t.Client.String(), File: t.File, Size: t.Size, Acked: t.Offset,
-			BlockSize: t.Blksize, WindowSize: t.Window, Started: t.Started,
-		})
 	}
 	return st
 }

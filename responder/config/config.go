@@ -68,6 +68,14 @@ type TFTP struct {
 	Networks     []TFTPNetwork
 	Netascii     bool     // serve reads in mode netascii
 	Uploads      *Uploads // nil: none are taken
+
+	Queue       int   // requests that wait for a place
+	Burst       int   // blocks that leave at once; 0: as the interface is
+	Bandwidth   int64 // of all, in bytes a second; 0: no bound
+	PerClient   TFTPLimits
+	PerNetwork  TFTPLimits
+	NetworkBits [2]int // of an IPv4 and of an IPv6 address
+	Retransmit  TFTPRetransmit
 }
 
 // TFTPNetwork has tighter bounds for the clients of a network.
@@ -84,6 +92,19 @@ type Uploads struct {
 	MaxFiles  int    // in Dir
 	MaxTotal  int64  // bytes in Dir
 	Overwrite bool   // a file that is there is replaced
+}
+
+// TFTPLimits bound what one client address or one network gets. 0: no bound.
+type TFTPLimits struct {
+	Transfers int   // at one time
+	Requests  int   // a second
+	Bandwidth int64 // bytes a second
+}
+
+// TFTPRetransmit is when blocks are sent again.
+type TFTPRetransmit struct {
+	Initial, Floor, Ceiling time.Duration // of the wait for an acknowledgement
+	GiveUp, Unanswered      time.Duration // of silence in general, and before any acknowledgement
 }
 
 // Metrics is the configuration of the Prometheus exporter.
@@ -115,6 +136,10 @@ const (
 	DefaultUploadTotal = 16 << 30
 	maxUploadFiles     = 100_000
 	maxUploadBytes     = 1 << 50
+	maxQueue           = 65536
+	maxRequests        = 1_000_000
+	minBandwidth       = 100_000 / 8 // bytes a second: a message takes some seconds
+	maxBandwidth       = 1e12 / 8
 )
 
 // maxFileSize bounds the configuration file: tens of thousands of machines.
@@ -130,9 +155,11 @@ func Default() *Config {
 		Control:       "/run/xdpxe/control.sock",
 		VendorClasses: policy.DefaultVendorClasses(),
 		Spec:          policy.Spec{Default: policy.Ignore},
-		TFTP:          TFTP{Port: DefaultTFTPPort, MaxWindow: DefaultMaxWindow, MaxTransfers: DefaultMaxTransfers, GSO: true},
-		Metrics:       Metrics{Listen: "127.0.0.1:9469"},
-		Log:           Log{Level: "info", Format: "console"},
+		TFTP: TFTP{Port: DefaultTFTPPort, MaxWindow: DefaultMaxWindow, MaxTransfers: DefaultMaxTransfers, GSO: true,
+			Queue: 1024, PerClient: TFTPLimits{Requests: 200}, PerNetwork: TFTPLimits{Requests: 2000}, NetworkBits: [2]int{24, 64},
+			Retransmit: TFTPRetransmit{time.Second, 20 * time.Millisecond, 4 * time.Second, 30 * time.Second, 15 * time.Second}},
+		Metrics: Metrics{Listen: "127.0.0.1:9469"},
+		Log:     Log{Level: "info", Format: "console"},
 	}
 	// The empty policy has nothing that could be wrong; a test says so.
 	_ = c.compile()

@@ -45,6 +45,26 @@ func TestMistakes(t *testing.T) {
 		{"blksize", "tftp: {max-blksize: big}\n", []string{`x.yaml:1:21: tftp.max-blksize: must be a number, not "big" (8 to 65464)`}},
 		{"data ports", "tftp: {data-ports: \"9-\"}\n", []string{`x.yaml:1:20: tftp.data-ports: bad port range "9-" (as in "50000-50015")`}},
 		{"data ports backwards", "tftp: {data-ports: 20-10}\n", []string{`x.yaml:1:20: tftp.data-ports: 20-10 ends before it starts (as in "50000-50015")`}},
+		{"burst", "tftp: {burst: 0}\n", []string{`x.yaml:1:15: tftp.burst: 0 is out of bounds (1 to 65535)`}},
+		{"bandwidth", "tftp:\n  bandwidth: 100\n  per-client: {bandwidth: 1kbit}\n  per-network: {bandwidth: 1 MB}\n", []string{
+			`x.yaml:2:14: tftp.bandwidth: bad bandwidth "100" (as in 800Mbit or 2.5Gbit, or 0 for no bound)`,
+			`x.yaml:3:27: tftp.per-client.bandwidth: 1kbit is out of bounds (100kbit to 1000Gbit, or 0 for no bound)`,
+			`x.yaml:4:28: tftp.per-network.bandwidth: bad bandwidth "1 MB" (as in 800Mbit or 2.5Gbit, or 0 for no bound)`,
+		}},
+		{"limits", "tftp:\n  queue: -1\n  per-client: {transfers: -1, ipv4: 8}\n  per-network: {requests: x, ipv4: 0, ipv6: 129}\n", []string{
+			`x.yaml:2:10: tftp.queue: -1 is out of bounds (0 to 65536)`,
+			`x.yaml:3:27: tftp.per-client.transfers: -1 is out of bounds (0 to 1000000)`,
+			`x.yaml:3:31: unknown key "ipv4" (known here: bandwidth, requests, transfers)`,
+			`x.yaml:4:27: tftp.per-network.requests: must be a number, not "x" (0 to 1000000)`,
+			`x.yaml:4:36: tftp.per-network.ipv4: 0 is out of bounds (1 to 32)`,
+			`x.yaml:4:45: tftp.per-network.ipv6: 129 is out of bounds (1 to 128)`,
+		}},
+		{"waits", "tftp: {retransmit: {initial: 2, floor: 1us}}\n", []string{
+			`x.yaml:1:30: tftp.retransmit.initial: bad duration "2" (with a unit, as in 2s or 500ms)`,
+			`x.yaml:1:40: tftp.retransmit.floor: 1us is out of bounds (1ms to 1m0s)`,
+		}},
+		{"waits in the wrong order", "tftp: {retransmit: {ceiling: 100ms}}\n", []string{`x.yaml:1:30: tftp.retransmit: initial of 1s is more than ceiling, 100ms`}},
+		{"waits in the wrong order, by the lower", "tftp: {retransmit: {unanswered: 40s}}\n", []string{`x.yaml:1:33: tftp.retransmit: unanswered of 40s is more than give-up, 30s`}},
 		{"data ports over the port", "tftp: {data-ports: 60-70}\n", []string{`x.yaml:1:20: tftp.data-ports: contains the port of requests, 69`}},
 
 		{"enumeration", "datapath: natve\n", []string{`x.yaml:1:11: datapath: unknown value "natve" (did you mean native?)`}},
@@ -298,7 +318,10 @@ profiles:
   again: *w
 tftp: {port: 6969, max-window: 8, max-blksize: 1400, max-transfers: 5, gso: false, data-ports: 50000-50015, netascii: true,
   networks: [{subnet: 198.51.100.7/24, max-blksize: 1024, max-window: 4}, {subnet: 2001:db8::/32, max-window: 2}, {subnet: 192.0.2.9, max-blksize: 512}],
-  uploads: {dir: in, max-size: 10MiB, max-files: 3, max-total: 2GB, overwrite: true}}
+  uploads: {dir: in, max-size: 10MiB, max-files: 3, max-total: 2GB, overwrite: true},
+  queue: 7, burst: 4, bandwidth: 2.5Gbit, per-client: {transfers: 2, requests: 3, bandwidth: 800 Mbit},
+  per-network: {transfers: 4, requests: 5, bandwidth: 100kbit, ipv4: 16, ipv6: 48},
+  retransmit: {initial: 2s, floor: 1ms, ceiling: 3s, give-up: 20s, unanswered: 10s}}
 metrics: {listen: ""}
 log: {level: debug, format: json}
 `))
@@ -314,6 +337,8 @@ log: {level: debug, format: json}
 			Port: 6969, MaxWindow: 8, MaxBlksize: 1400, MaxTransfers: 5, DataPorts: [2]uint16{50000, 50015}, Netascii: true,
 			Networks: []TFTPNetwork{{prefix("198.51.100.0/24"), 1024, 4}, {prefix("2001:db8::/32"), 0, 2}, {prefix("192.0.2.9/32"), 512, 0}},
 			Uploads:  &Uploads{Dir: "/etc/xdpxe/in", MaxSize: 10 << 20, MaxFiles: 3, MaxTotal: 2e9, Overwrite: true},
+			Queue:    7, Burst: 4, Bandwidth: 312_500_000, PerClient: TFTPLimits{2, 3, 100_000_000},
+			PerNetwork: TFTPLimits{4, 5, 12_500}, NetworkBits: [2]int{16, 48}, Retransmit: TFTPRetransmit{2 * time.Second, time.Millisecond, 3 * time.Second, 20 * time.Second, 10 * time.Second},
 		}, Log: Log{"debug", "json"},
 	}
 	want.Spec = policy.Spec{

@@ -17,9 +17,25 @@ import (
 	"go.uber.org/zap"
 )
 
-type fakeSource struct{ st Status }
+// fakeSource gives st, and its transfers by Transfers alone.
+type fakeSource struct {
+	st    Status
+	hangs bool // what has the transfers never tells them
+}
 
-func (f *fakeSource) Status() Status { return f.st }
+func (f *fakeSource) Snapshot() Status {
+	st := f.st
+	st.TFTP.Transfers = nil
+	return st
+}
+
+func (f *fakeSource) Transfers(ctx context.Context) []TFTPTransfer {
+	if f.hangs {
+		<-ctx.Done()
+		return nil
+	}
+	return f.st.TFTP.Transfers
+}
 
 // fakeTap records its subscribers, so that a test can feed them.
 type fakeTap struct {
@@ -64,6 +80,12 @@ func (f *fakeTap) count() int {
 // start runs a server and returns its socket's path; the test's end checks that it left nothing behind.
 func start(t *testing.T, opts Options) (path string, stop func()) {
 	t.Helper()
+	_, path, stop = startServer(t, opts)
+	return path, stop
+}
+
+func startServer(t *testing.T, opts Options) (s *Server, path string, stop func()) {
+	t.Helper()
 	path = filepath.Join(t.TempDir(), "run", "control.sock")
 	if opts.Logger == nil {
 		opts.Logger = zap.NewNop()
@@ -85,14 +107,15 @@ func start(t *testing.T, opts Options) (path string, stop func()) {
 		}
 	})
 	t.Cleanup(stop)
-	return path, stop
+	return s, path, stop
 }
 
 func source() *fakeSource {
-	return &fakeSource{Status{
+	return &fakeSource{st: Status{
 		Version: "v1", PID: 7, Started: time.Unix(100, 0).UTC(), Time: time.Unix(160, 0).UTC(),
 		Interfaces: []Interface{{Name: "eth0", State: StateServing, Alive: true, Tier: "native"}},
 		Requests:   []Requests{{"eth0", "native", "discover", "answered", 3}},
+		TFTP:       TFTP{Transfers: []TFTPTransfer{{Client: "192.0.2.9:1", File: "f"}}},
 	}}
 }
 
@@ -103,7 +126,8 @@ func TestStatusRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Uptime() != time.Minute || got.PID != 7 || len(got.Requests) != 1 || got.Requests[0] != src.st.Requests[0] {
+	if got.Uptime() != time.Minute || got.PID != 7 || len(got.Requests) != 1 || got.Requests[0] != src.st.Requests[0] ||
+		len(got.TFTP.Transfers) != 1 || got.TFTP.Transfers[0].File != "f" {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -239,9 +263,20 @@ func TestCaptureStopsInOrder(t *testing.T) {
 	}
 }
 
+// A status without transfers is better than none.
+func TestStatusOfHungTransfers(t *testing.T) {
+	src := source()
+	src.hangs = true
+	path, _ := start(t, Options{Source: src})
+	st, err := NewClient(path).Status(t.Context())
+	if err != nil || st.PID != 7 {
+		t.Errorf("%+v, %v", st, err)
+	}
+}
+
 func TestCaptureCountsDrops(t *testing.T) {
 	tap := newFakeTap()
-	path, _ := start(t, Options{Source: source(), Tap: tap})
+	s, path, _ := startServer(t, Options{Source: source(), Tap: tap})
 	c, err := NewClient(path).Capture(t.Context(), "eth0")
 	if err != nil {
 		t.Fatal(err)
@@ -253,6 +288,10 @@ func TestCaptureCountsDrops(t *testing.T) {
 	big := make([]byte, 1500)
 	for range frames {
 		tap.feed(Frame{Data: big})
+	}
+	// As metrics read it: at once, not when the capture ends.
+	if n := s.Status().CaptureDrops; n == 0 {
+		t.Error("nothing is counted while the capture runs")
 	}
 	c.Stop()
 	r, err := pcapgo.NewReader(c)
@@ -273,7 +312,7 @@ func TestCaptureCountsDrops(t *testing.T) {
 		t.Errorf("%d read + %d dropped (known: %v) of %d", got, dropped, ok, frames)
 	}
 	st, err := NewClient(path).Status(t.Context())
-	if err != nil || st.CaptureDrops != dropped {
+	if err != nil || st.CaptureDrops != dropped || s.Status().CaptureDrops != dropped {
 		t.Errorf("status says %d drops, the capture %d (%v)", st.CaptureDrops, dropped, err)
 	}
 }

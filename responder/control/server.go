@@ -26,6 +26,9 @@ const (
 	maxCaptures = 4
 	patience    = 10 * time.Second // for a client to send its request or take our answer
 	farewell    = 2 * time.Second  // for answers under way when the daemon stops
+	// transfersWait is for the TFTP loops to tell their transfers: a status that
+	// waits for one that hangs would hide just that.
+	transfersWait = time.Second
 )
 
 // Options says what the server shows.
@@ -79,9 +82,19 @@ func (s *Server) Serve(ctx context.Context) error {
 // Close closes and removes the socket, for a Server whose Serve never ran.
 func (s *Server) Close() error { return s.listener.Close() }
 
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	st := s.opts.Source.Status()
+// Status returns the daemon's state, the server's own counters included, but
+// for the running transfers.
+func (s *Server) Status() Status {
+	st := s.opts.Source.Snapshot()
 	st.CaptureDrops = s.drops.Load()
+	return st
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	st := s.Status()
+	ctx, cancel := context.WithTimeout(r.Context(), transfersWait)
+	defer cancel()
+	st.TFTP.Transfers = s.opts.Source.Transfers(ctx)
 	body, err := json.MarshalIndent(&st, "", "  ")
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -1,6 +1,9 @@
 package control
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Status is what a running daemon tells about itself: `xdpxe status --json`
 // and GET /v1/status print exactly this. Fields are added, never renamed or
@@ -139,11 +142,18 @@ type Outcome struct {
 // TFTP is the file server's side.
 type TFTP struct {
 	Listen          []string       `json:"listen,omitempty"` // addresses it answers on
+	Hung            int            `json:"hung"`             // event loops that do not turn
 	Active          int            `json:"active"`
+	Queued          int            `json:"queued"` // requests that wait for a place
 	Requests        uint64         `json:"requests"`
+	Repeated        uint64         `json:"repeated"`           // requests that repeated one in progress
+	Waited          uint64         `json:"waited"`             // requests that had to wait for a place
 	Outcomes        []TFTPOutcome  `json:"outcomes,omitempty"` // of finished and of refused transfers
 	BytesSent       uint64         `json:"bytes_sent"`         // payload, retransmissions included
 	Retransmissions uint64         `json:"retransmissions"`    // DATA packets sent again
+	Timeouts        uint64         `json:"timeouts"`           // of retransmission timers
+	Capped          uint64         `json:"capped"`             // messages that a bandwidth bound held back
+	Strangers       uint64         `json:"strangers"`          // packets to a data port that belong to no transfer
 	SendErrors      uint64         `json:"send_errors"`
 	Dropped         uint64         `json:"dropped"`             // datagrams that found a socket's buffer full
 	Transfers       []TFTPTransfer `json:"transfers,omitempty"` // those under way; bounded
@@ -167,8 +177,11 @@ type TFTPTransfer struct {
 	Started    time.Time `json:"started"`
 }
 
-// Source gives the state of the daemon. Status is called from any goroutine,
-// at most a few times a second, and must not wait for the network or a worker.
+// Source gives the state of the daemon, to which the server adds what it
+// counts itself. Snapshot is called from any goroutine, at most a few times a
+// second, and must not wait for the network or a worker; it leaves the running
+// transfers out. Transfers waits for those who have them, until ctx ends.
 type Source interface {
-	Status() Status
+	Snapshot() Status
+	Transfers(ctx context.Context) []TFTPTransfer
 }

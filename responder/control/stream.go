@@ -46,12 +46,10 @@ func (s *Server) capture(w http.ResponseWriter, r *http.Request) {
 		case frames <- f:
 		default:
 			dropped.Add(1)
+			s.drops.Add(1)
 		}
 	})
-	defer func() {
-		cancel()
-		s.drops.Add(dropped.Load())
-	}()
+	defer cancel()
 
 	w.Header().Set("Content-Type", "application/vnd.tcpdump.pcap")
 	w.Header().Set("Trailer", droppedTrailer)
@@ -110,7 +108,7 @@ func write(pw *pcapgo.Writer, f Frame) error {
 
 // serves reports whether the daemon has the interface.
 func (s *Server) serves(iface string) bool {
-	for _, i := range s.opts.Source.Status().Interfaces {
+	for _, i := range s.opts.Source.Snapshot().Interfaces {
 		if i.Name == iface {
 			return true
 		}

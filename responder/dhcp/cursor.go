@@ -15,6 +15,7 @@ type cursor struct {
 	main     bool  // in the options field
 	ended    bool  // the options field had an END
 	bad      bool  // an option runs over the end of its field
+	odd      bool  // there is an option 52 that is not one byte of 1, 2 or 3
 }
 
 // cursorOf needs len(msg) >= headerLen.
@@ -42,9 +43,8 @@ func (c *cursor) next() (code uint8, data span, ok bool) {
 			}
 			n := int(c.msg[c.pos+1])
 			c.pos = start + n
-			if code == optOverload && c.overload == 0 && n == 1 && c.msg[start] <= 3 {
-				c.overload = c.msg[start]
-				c.rest = c.overload
+			if code == optOverload && c.main {
+				c.readOverload(c.msg[start:c.pos])
 			}
 			return code, span{uint16(start), uint16(n)}, true
 		}
@@ -60,6 +60,16 @@ func (c *cursor) next() (code uint8, data span, ok bool) {
 			c.pos = c.end
 			return 0, span{}, false
 		}
+	}
+}
+
+// readOverload takes option 52. Of two the first counts.
+func (c *cursor) readOverload(data []byte) {
+	switch {
+	case len(data) != 1 || data[0] == 0 || data[0] > 3:
+		c.odd = true
+	case c.overload == 0:
+		c.overload, c.rest = data[0], data[0]
 	}
 }
 

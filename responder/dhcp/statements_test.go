@@ -28,7 +28,7 @@ var notHere = map[string]bool{"B5": true, "B6": true, "B7": true, "B8": true, "C
 // inPart are the statements of which a pure function can only show its share,
 // and what shows the rest.
 var inPart = map[string]string{
-	"A33": "Handle answers within the call; the delay of the wire is for the end-to-end tests",
+	"A33": "Handle answers within the call; the delay on the wire is for measurements: no test asserts times",
 	"B9":  "4011 answers without 67; which sockets are opened is cmd/xdpxe's",
 	"C13": "there is no load balancing yet",
 	"C14": "long names; refusing them for shim profiles is the configuration's",

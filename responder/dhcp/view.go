@@ -24,6 +24,7 @@ type View struct {
 	merged bits // codes whose span is in joined
 	at     [256]span
 	noEnd  bool
+	odd52  bool
 	file   bool // the file field holds options, not a name
 
 	joined    [joinedRoom]byte
@@ -42,7 +43,7 @@ func (b *bits) clear(c uint8)    { b[c>>6] &^= 1 << (c & 63) }
 // (0), Truncated or BadMagic; it does not judge the header.
 func (v *View) Parse(msg []byte) packet.Reason {
 	v.msg, v.seen, v.again, v.merged = nil, bits{}, bits{}, bits{}
-	v.noEnd, v.file, v.joinedLen = false, false, 0
+	v.noEnd, v.odd52, v.file, v.joinedLen = false, false, false, 0
 	if len(msg) < headerLen || len(msg) > 0xffff {
 		return packet.Truncated
 	}
@@ -65,7 +66,7 @@ func (v *View) Parse(msg []byte) packet.Reason {
 	if c.bad {
 		return packet.Truncated
 	}
-	v.msg, v.noEnd, v.file = msg, !c.ended, c.overload&1 != 0
+	v.msg, v.noEnd, v.odd52, v.file = msg, !c.ended, c.odd, c.overload&1 != 0
 	return packet.Answered
 }
 
@@ -126,6 +127,9 @@ func (v *View) Options() iter.Seq2[uint8, []byte] {
 
 // NoEnd reports that the options were not ended by END (255).
 func (v *View) NoEnd() bool { return v.noEnd }
+
+// OddOverload reports an option 52 that is not one byte of 1, 2 or 3. It overloads nothing.
+func (v *View) OddOverload() bool { return v.odd52 }
 
 // Op is 1 in requests and 2 in replies.
 func (v *View) Op() uint8 { return v.msg[0] }

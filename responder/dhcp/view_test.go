@@ -98,8 +98,9 @@ func TestViewOverload(t *testing.T) {
 	for value, want := range map[string]string{"\x01": "file", "\x02": "sname", "\x00": "", "\x04": "", "\xff": "", "\x01\x01": "", "": ""} {
 		m := disc(x64).Add(52, []byte(value)...)
 		m.File, m.SName = "\x0c\x04file\x34\x01\x02\xff", "\x0c\x05sname\xff"
-		if got := parse(t, m.Bytes()).Option(12); string(got) != want {
-			t.Errorf("52=%x: 12 %q, want %q", value, got, want)
+		v := parse(t, m.Bytes())
+		if got := v.Option(12); string(got) != want || v.OddOverload() != (want == "") {
+			t.Errorf("52=%x: 12 %q, want %q; odd: %v", value, got, want, v.OddOverload())
 		}
 	}
 }

@@ -16,11 +16,18 @@ import (
 	"github.com/xdpxe/xdpxe/responder/control"
 )
 
+// Source gives the daemon's state, complete with what the control server
+// counts, which is why that is one and the daemon itself is not. Status is
+// called at each scrape and must not wait for a worker.
+type Source interface {
+	Status() control.Status
+}
+
 // collector makes metrics from snapshots; it keeps no state.
-type collector struct{ source control.Source }
+type collector struct{ source Source }
 
 // NewCollector returns a collector of all xdpxe_ metrics.
-func NewCollector(source control.Source) prometheus.Collector { return collector{source} }
+func NewCollector(source Source) prometheus.Collector { return collector{source} }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("xdpxe_"+name, help, labels, nil)
@@ -54,6 +61,12 @@ var (
 	tftpRequests = desc("tftp_requests_total", "TFTP read requests.")
 	tftpEnded    = desc("tftp_transfers_total", "TFTP transfers by how they ended.", "outcome")
 	tftpActive   = desc("tftp_transfers_active", "TFTP transfers under way.")
+	tftpQueued   = desc("tftp_requests_queued", "TFTP requests that wait for a place.")
+	tftpWaited   = desc("tftp_requests_waited_total", "TFTP requests that had to wait for a place.")
+	tftpRepeated = desc("tftp_requests_repeated_total", "TFTP requests that repeated one in progress.")
+	tftpTimeouts = desc("tftp_timeouts_total", "TFTP retransmission timers that ran out.")
+	tftpCapped   = desc("tftp_capped_messages_total", "TFTP messages held back by a bandwidth bound.")
+	tftpStranger = desc("tftp_stranger_packets_total", "Packets to a TFTP data port that belong to no transfer.")
 	tftpBytes    = desc("tftp_sent_bytes_total", "File bytes sent by TFTP, retransmissions included.")
 	tftpAgain    = desc("tftp_retransmissions_total", "TFTP DATA packets sent again.")
 	tftpDropped  = desc("tftp_dropped_datagrams_total", "TFTP datagrams dropped by the kernel because a socket's buffer was full.")
@@ -64,7 +77,7 @@ var all = []*prometheus.Desc{
 	buildInfo, requests, outcomes, notes, diagnose,
 	datapath, serving, queues, beatAge, xdpPackets, received, sent, badFrames, stale, sendErrors, dropped, captureDrops,
 	reloads, reloadGood, loaded,
-	tftpRequests, tftpEnded, tftpActive, tftpBytes, tftpAgain, tftpDropped, tftpErrors,
+	tftpRequests, tftpEnded, tftpActive, tftpQueued, tftpWaited, tftpRepeated, tftpTimeouts, tftpCapped, tftpStranger, tftpBytes, tftpAgain, tftpDropped, tftpErrors,
 }
 
 // Describe implements prometheus.Collector.
@@ -170,6 +183,12 @@ func (e emitter) tftp(t *control.TFTP) {
 		e.counter(tftpEnded, n, outcome)
 	}
 	e.gauge(tftpActive, float64(t.Active))
+	e.gauge(tftpQueued, float64(t.Queued))
+	e.counter(tftpWaited, t.Waited)
+	e.counter(tftpRepeated, t.Repeated)
+	e.counter(tftpTimeouts, t.Timeouts)
+	e.counter(tftpCapped, t.Capped)
+	e.counter(tftpStranger, t.Strangers)
 	e.counter(tftpBytes, t.BytesSent)
 	e.counter(tftpAgain, t.Retransmissions)
 	e.counter(tftpDropped, t.Dropped)

@@ -48,6 +48,7 @@ func full() *snapshot {
 		OutcomesLost: 6, CaptureDrops: 7,
 		TFTP: control.TFTP{
 			Active: 2, Requests: 12, BytesSent: 1 << 33, Retransmissions: 8, SendErrors: 1, Dropped: 3,
+			Queued: 4, Waited: 13, Repeated: 14, Timeouts: 15, Capped: 16, Strangers: 17,
 			Outcomes: []control.TFTPOutcome{{Outcome: "complete", Count: 9}, {Outcome: "not_found", Count: 1}},
 		},
 	}
@@ -104,18 +105,20 @@ func TestHealth(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		ifaces []control.Interface
+		loops  int // of TFTP that hang
 		code   int
 		body   string
 	}{
-		{"serving", []control.Interface{up}, 200, "ok\n"},
-		{"one gone, one serving", []control.Interface{gone, up}, 200, "ok\n"},
-		{"all gone", []control.Interface{gone}, 503, "eth2: interface gone\n"},
-		{"worker hangs", []control.Interface{up, hung}, 503, "eth0: serving\neth1: a worker hangs\n"},
-		{"none", nil, 503, "no interface\n"},
+		{"serving", []control.Interface{up}, 0, 200, "ok\n"},
+		{"one gone, one serving", []control.Interface{gone, up}, 0, 200, "ok\n"},
+		{"all gone", []control.Interface{gone}, 0, 503, "eth2: interface gone\n"},
+		{"worker hangs", []control.Interface{up, hung}, 0, 503, "eth0: serving\neth1: a worker hangs\n"},
+		{"loop hangs", []control.Interface{up}, 1, 503, "eth0: serving\ntftp: a loop hangs\n"},
+		{"none", nil, 0, 503, "no interface\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rec := httptest.NewRecorder()
-			Handler(&snapshot{Interfaces: c.ifaces}).ServeHTTP(rec, httptest.NewRequest("GET", "/healthz", nil))
+			Handler(&snapshot{Interfaces: c.ifaces, TFTP: control.TFTP{Hung: c.loops}}).ServeHTTP(rec, httptest.NewRequest("GET", "/healthz", nil))
 			if rec.Code != c.code || rec.Body.String() != c.body {
 				t.Errorf("%d %q, want %d %q", rec.Code, rec.Body, c.code, c.body)
 			}

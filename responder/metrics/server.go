@@ -31,7 +31,7 @@ type Server struct {
 }
 
 // Listen opens the TCP address, as in the configuration's metrics.listen. The caller runs Serve.
-func Listen(addr string, source control.Source, log *zap.Logger) (*Server, error) {
+func Listen(addr string, source Source, log *zap.Logger) (*Server, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
@@ -79,7 +79,7 @@ func (s *Server) Serve(ctx context.Context) error {
 
 // Handler serves /metrics, with the Go runtime's and the process's own metrics
 // beside ours, and /healthz.
-func Handler(source control.Source) http.Handler {
+func Handler(source Source) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(NewCollector(source), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -112,6 +112,10 @@ func health(st *control.Status) (text string, ok bool) {
 			state = "a worker hangs"
 		}
 		fmt.Fprintf(&b, "%s: %s\n", n.Name, state)
+	}
+	if st.TFTP.Hung > 0 {
+		hung = true
+		b.WriteString("tftp: a loop hangs\n")
 	}
 	if ok = any && !hung; ok {
 		return "ok\n", true

@@ -69,6 +69,9 @@ func serve(t testing.TB, cfg Config, files map[string][]byte) *bed {
 	return b
 }
 
+// Transfers waits for the loops as long as the test runs.
+func (b *bed) Transfers() []TransferInfo { return b.Server.Transfers(b.t.Context()) }
+
 func (b *bed) write(name string, data []byte) {
 	b.t.Helper()
 	path := filepath.Join(b.dir, name)
@@ -204,6 +207,27 @@ func (w *wire) empty() bool {
 		w.t.Logf("there is %.60q", buf[:n])
 	}
 	return recvErr == unix.EAGAIN
+}
+
+// count drops what has come and says how many packets it was.
+func (w *wire) count() (n int) {
+	w.t.Helper()
+	raw, err := w.conn.SyscallConn()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) {
+		var buf [1 << 16]byte
+		for {
+			if _, _, err := unix.Recvfrom(int(fd), buf[:], unix.MSG_DONTWAIT); err != nil {
+				return
+			}
+			n++
+		}
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	return n
 }
 
 // nothing checks that the server has sent nothing, having dealt with everything.

@@ -170,7 +170,7 @@ func (c Config) withDefaults() (Config, error) {
 }
 
 // minBandwidth keeps a message from taking minutes, in bytes a second.
-const minBandwidth = 10_000
+const minBandwidth = 12_500
 
 func checkBandwidth(whose string, b int64) error {
 	if b != 0 && b < minBandwidth {

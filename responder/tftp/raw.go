@@ -34,15 +34,11 @@ func mmsg(trap uintptr, fd int, msgs []mmsghdr) (int, unix.Errno) {
 	return int(n), 0
 }
 
-// epollWait waits for events for so long; less than 0: for ever.
+// epollWait waits for events for so long.
 func epollWait(fd int, events []unix.EpollEvent, wait time.Duration) (int, unix.Errno) {
-	var timeout *unix.Timespec
-	if wait >= 0 {
-		ts := unix.NsecToTimespec(int64(wait))
-		timeout = &ts
-	}
+	timeout := unix.NsecToTimespec(int64(wait))
 	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(fd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)),
-		uintptr(unsafe.Pointer(timeout)), 0, 0)
+		uintptr(unsafe.Pointer(&timeout)), 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -2,12 +2,14 @@ package tftp
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -311,6 +313,71 @@ func TestTransfers(t *testing.T) {
 	if st := b.Stats(); st.Active != 1 || st.Requests != 1 || st.Bytes != 4000 || st.Blocks != 4 || st.Retransmits != 0 {
 		t.Errorf("%+v", st)
 	}
+}
+
+// A loop that hangs (a page that no disk brings, say) keeps nobody who asks
+// for the transfers waiting beyond the patience that they have.
+func TestTransfersOfHungLoop(t *testing.T) {
+	b := serve(t, Config{}, nil)
+	release := b.hang()
+	defer release()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if all := b.Server.Transfers(ctx); all != nil {
+		t.Errorf("%+v", all)
+	}
+}
+
+// An idle loop goes on turning, and one that stands still is told from it.
+func TestHung(t *testing.T) {
+	b := serve(t, Config{Workers: 2}, nil)
+	turned := func(w *worker) int64 { return w.turned.Load() }
+	awaitTurn := func(w *worker) {
+		t.Helper()
+		tick, limit := time.NewTicker(time.Millisecond), time.After(10*time.Second)
+		defer tick.Stop()
+		for last := turned(w); turned(w) == last; {
+			select {
+			case <-tick.C:
+			case <-limit:
+				t.Fatal("an idle loop does not turn")
+			}
+		}
+	}
+	awaitTurn(b.workers[0])
+	awaitTurn(b.workers[1])
+	const limit = time.Hour
+	if n := b.Hung(time.Now(), limit); n != 0 {
+		t.Errorf("%d idle loops hang", n)
+	}
+
+	release := b.hang()
+	defer release()
+	stands := b.epoch.Add(time.Duration(turned(b.workers[0])))
+	awaitTurn(b.workers[1])
+	if n := b.Hung(stands.Add(limit), limit); n != 0 {
+		t.Errorf("at the limit %d loops hang", n)
+	}
+	if n := b.Hung(stands.Add(limit+1), limit); n != 1 {
+		t.Errorf("beyond the limit %d loops hang, want the first alone", n)
+	}
+	release()
+	awaitTurn(b.workers[0])
+	if n := b.Hung(time.Now(), limit); n != 0 {
+		t.Errorf("%d loops hang after all", n)
+	}
+	b.stop()
+	if n := b.Hung(time.Now().Add(2*limit), limit); n != 0 {
+		t.Errorf("%d loops of a server that has ended hang", n)
+	}
+}
+
+// hang stops the first worker's loop until release is called.
+func (b *bed) hang() (release func()) {
+	hangs, hold := make(chan struct{}), make(chan struct{})
+	b.workers[0].order(func(*worker) { close(hangs); <-hold })
+	<-hangs
+	return sync.OnceFunc(func() { close(hold) })
 }
 
 func TestServeConfig(t *testing.T) {

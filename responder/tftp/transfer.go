@@ -28,11 +28,15 @@ type transfer struct {
 	rtt         roundTrip
 	grant       grant
 	inBurst     uint16 // blocks of the present burst that left
+	resent      uint16 // blocks sent again by timer since the last progress
+	echoes      uint16 // acknowledgements of base-1 that are still to come without a loss
 	phase       phase
-	tries       uint8 // retransmissions by timer since the last sample: the back-off
+	tries       uint8 // retransmissions by timer since the last sample or loss: the back-off
 	repeats     uint8 // repeated requests answered since the last of those
 	answered    bool  // something was acknowledged: the client is where it says it is
 	oackDue     bool
+	timedOut    bool // the timer has run out since the last progress
+	probing     bool // the last block sent is due again
 	// repeated: blocks from base on were sent a second time since the last
 	// progress, by ACK(base-1) or a partial acknowledgement.
 	repeated bool
@@ -71,6 +75,8 @@ func (t *transfer) due(now instant) (oack bool, from, to uint64) {
 	switch {
 	case t.phase == negotiating:
 		return t.oackDue, 0, 0
+	case t.phase == sending && t.probing:
+		return false, t.next - 1, t.next
 	case t.phase == sending && now >= t.resume:
 		return false, t.next, t.burstEnd()
 	}
@@ -101,10 +107,17 @@ func (t *transfer) sentOACK(now instant, tm *timing) {
 // sentData says that the blocks from next up to but not including to left.
 // It returns how many of them had been sent before.
 func (t *transfer) sentData(to uint64, now instant, tm *timing) (again uint64) {
+	if t.probing {
+		t.probing = false
+		t.next-- // for a moment
+	}
 	if t.next < t.high {
 		again = min(to, t.high) - t.next
 		t.twice = max(t.twice, t.next+again)
 		t.retransmits += uint32(again)
+		if t.timedOut {
+			t.resent += uint16(again)
+		}
 	}
 	if t.next == t.base {
 		t.sentFirst = now
@@ -123,6 +136,7 @@ func (t *transfer) sent(now instant, tm *timing) {
 
 // restart makes the window due again from base on.
 func (t *transfer) restart() {
+	t.probing = false
 	t.next = t.base
 	t.newBurst()
 }
@@ -169,14 +183,22 @@ func (t *transfer) ackData(distance uint64, now instant, tm *timing) Outcome {
 // advanced takes note that block n and all before were acknowledged. The round
 // trip is that of the last block sent: a client acknowledges a window when it
 // has all of it, which takes longer than a round trip from the first one on.
+// The back-off stays until there is a sample, lest a client that has become slow
+// be sent everything twice for ever (Karn).
 func (t *transfer) advanced(n uint64, now instant, tm *timing) {
-	if n >= t.twice && n+1 >= t.next {
+	switch {
+	case n+1 < t.next:
+		t.tries = 0 // something was lost: the timer was right
+	case n >= t.twice:
 		t.rtt.sample(now.since(t.sentLast))
 		t.tries = 0
 	}
 	t.answered = true
 	t.progress = now
-	t.repeated = false
+	t.repeated, t.timedOut, t.probing = false, false, false
+	// What was sent again by timer may have been there all the time. Firmware
+	// acknowledges each of these blocks once more, which says nothing of a loss.
+	t.echoes, t.resent = t.resent, 0
 	t.deadline = now.add(t.rto(tm))
 }
 
@@ -184,6 +206,10 @@ func (t *transfer) advanced(n uint64, now instant, tm *timing) {
 // an old duplicate, or one of many that edk2 sends for one loss.
 func (t *transfer) lostBase(now instant) {
 	if t.grant.window == 1 || t.repeated || t.next == t.base || t.rtt.tooSoon(now.since(t.sentFirst)) {
+		return
+	}
+	if t.echoes > 0 {
+		t.echoes--
 		return
 	}
 	t.restart()
@@ -231,12 +257,25 @@ func (t *transfer) expire(now instant, tm *timing) Outcome {
 	if !t.unsent() {
 		t.tries = min(t.tries+1, 254)
 		t.repeats = 0
-		t.repeated = false
 		t.oackDue = t.phase == negotiating
-		t.restart()
+		t.silence()
 	}
 	t.deadline = now.add(t.rto(tm))
 	return running
+}
+
+// silence takes it that there was no answer in time. First, the last block is
+// sent again (RFC 8985, 7): clients that lack it or others before it say so, or
+// have the window complete, and a client that is merely slow gets one block too
+// many instead of a window. If that does not help, the window goes again, and
+// so it does at once where the wait was not a short one by estimate.
+func (t *transfer) silence() {
+	_, known := t.rtt.timeout()
+	t.probing = t.phase == sending && known && !t.timedOut && t.next > t.base+1
+	t.timedOut, t.repeated, t.echoes = true, false, 0
+	if !t.probing {
+		t.restart()
+	}
 }
 
 // unreachable takes an ICMP destination unreachable: after the final block, it

@@ -149,11 +149,31 @@ func TestWindow(t *testing.T) {
 		m.acks(0)
 		m.sends("1-4")
 		m.wait(time.Second)
-		m.sends("1-4")
-		m.acks(0)
+		m.sends("4-4")
+		m.acks(0) // and nothing before it is there
 		m.sends("1-4")
 		m.acks(0)
 		m.sends("")
+	})
+	t.Run("a block sent again in vain is answered once more, which is no loss", func(t *testing.T) {
+		m := newRunning(t, 20, 4)
+		m.sends("1-4")
+		m.wait(20 * time.Millisecond)
+		m.sends("4-4")
+		m.acks(4) // of the first sending
+		m.sends("5-8")
+		m.acks(4) // of the second
+		m.sends("")
+		m.acks(4) // this one is about 5
+		m.sends("5-8")
+	})
+	t.Run("the last block sent again tells what is missing", func(t *testing.T) {
+		m := newRunning(t, 20, 4)
+		m.sends("1-4")
+		m.wait(20 * time.Millisecond)
+		m.sends("4-4")
+		m.acks(2)
+		m.sends("3-6")
 	})
 	statement(t, "H4 H5", "block 2 lost: 2 to 5 once, then 6 to 9", func(t *testing.T) {
 		m := newRunning(t, 20, 4)
@@ -252,7 +272,7 @@ func TestRetransmission(t *testing.T) {
 		m := newRunning(t, 20, 4)
 		m.sends("1-4")
 		sent, after := m.untilEnd()
-		want := []string{"20ms 1-4", "60ms 1-4", "140ms 1-4", "300ms 1-4", "620ms 1-4", "1.26s 1-4", "2.54s 1-4", "5.1s 1-4",
+		want := []string{"20ms 4-4", "60ms 1-4", "140ms 1-4", "300ms 1-4", "620ms 1-4", "1.26s 1-4", "2.54s 1-4", "5.1s 1-4",
 			"9.1s 1-4", "13.1s 1-4", "17.1s 1-4", "21.1s 1-4", "25.1s 1-4", "29.1s 1-4"}
 		if fmt.Sprint(sent) != fmt.Sprint(want) || m.end != TimedOut || after < 30*time.Second {
 			t.Errorf("sent %v, %v after %v", sent, m.end, after)
@@ -290,7 +310,7 @@ func TestRetransmission(t *testing.T) {
 		m.acks(0)
 		m.sends("1-4")
 		sent, _ := m.untilEnd()
-		if got := fmt.Sprint(sent[:8]); got != "[20ms 1-4 60ms 1-4 140ms 1-4 300ms 1-4 620ms 1-4 1.26s 1-4 2.26s 1-4 3.26s 1-4]" {
+		if got := fmt.Sprint(sent[:8]); got != "[20ms 4-4 60ms 1-4 140ms 1-4 300ms 1-4 620ms 1-4 1.26s 1-4 2.26s 1-4 3.26s 1-4]" {
 			t.Errorf("sent %v", got)
 		}
 	})
@@ -342,7 +362,7 @@ func TestRetransmission(t *testing.T) {
 		m.acks(4)
 		m.sends("5-6")
 		sent, _ := m.untilEnd()
-		if m.end != Complete || len(sent) < 3 || len(sent) > 14 || sent[0] != "20ms 5-6" {
+		if m.end != Complete || len(sent) < 3 || len(sent) > 14 || sent[1] != "60ms 5-6" {
 			t.Errorf("%v after %v", m.end, sent)
 		}
 	})

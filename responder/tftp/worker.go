@@ -3,6 +3,7 @@ package tftp
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,11 @@ const (
 	strangerRate = 50              // ERROR 5 a second, and at once
 )
 
-// worker is one event loop. All fields but mail belong to the loop.
+// Turn is how long an idle loop sleeps at most, so that Hung can tell it from a
+// stuck one.
+const Turn = 250 * time.Millisecond
+
+// worker is one event loop. All fields belong to the loop, but for mail, turned and gone.
 type worker struct {
 	server    *Server
 	epoll     int
@@ -44,8 +49,9 @@ type worker struct {
 	stopping  bool
 	stopAt    instant
 
-	mail mailbox
-	gone chan struct{} // closed when the loop has ended
+	mail   mailbox
+	turned atomic.Int64  // instant at which the loop last woke; 0: not yet
+	gone   chan struct{} // closed when the loop has ended
 }
 
 // Tags of descriptors in the epoll: an endpoint's sockets by its index, or the eventfd.
@@ -131,6 +137,7 @@ func (w *worker) run() error {
 			return fmt.Errorf("tftp: epoll_wait: %w", errno)
 		}
 		w.now = w.server.clock()
+		w.turned.Store(int64(w.now))
 		unread := w.unread
 		for i := range n {
 			if err := w.event(&events[i]); err != nil {
@@ -151,9 +158,9 @@ func (w *worker) run() error {
 	}
 }
 
-// wait returns how long the loop may sleep; less than 0: for ever.
+// wait returns how long the loop may sleep.
 func (w *worker) wait() time.Duration {
-	until := never
+	until := w.now.add(Turn)
 	for _, e := range w.endpoints {
 		if e.watched {
 			continue
@@ -170,9 +177,6 @@ func (w *worker) wait() time.Duration {
 	}
 	if _, when, ok := w.timers.first(); ok {
 		until = min(until, when)
-	}
-	if until == never {
-		return -1
 	}
 	return max(0, until.since(w.now))
 }

@@ -195,7 +195,7 @@ func (w *worker) sent(s *slot, m *staged, counts bool) {
 		s.sentOACK(w.now, &w.server.timing)
 		return
 	}
-	if m.to <= s.next {
+	if m.to <= s.next && !(s.probing && m.to == s.next) {
 		return
 	}
 	again := s.sentData(m.to, w.now, &w.server.timing)

@@ -72,13 +72,18 @@ func (s Set) String() string {
 
 // The daemon's capabilities. All are used after set-up as well, whenever it
 // follows a change: an interface that is made again, new queues, an address
-// that comes late. So they are kept; nothing else is.
+// that comes late. So they are kept; nothing else is, but DACReadSearch by root.
 const (
 	NetBindService Cap = unix.CAP_NET_BIND_SERVICE // UDP 67 and 69, also on addresses that come later
 	NetAdmin       Cap = unix.CAP_NET_ADMIN        // attach XDP, XSKMAP, rxvlan and channels by ethtool
 	NetRaw         Cap = unix.CAP_NET_RAW          // AF_XDP and packet sockets, SO_BINDTODEVICE
 	BPF            Cap = unix.CAP_BPF              // load the program, make and read maps
 )
+
+// DACReadSearch is what lets root read other users' files. A daemon that was
+// started as root found its configuration and boot files by that right, and
+// reads them at each request and reload. Any other user reads what is its own.
+const DACReadSearch Cap = unix.CAP_DAC_READ_SEARCH
 
 // Needed says what each datapath takes: the socket tier takes no BPF.
 var (
