@@ -63,6 +63,9 @@ func newDaemon(cfg *config.Config, store *fdstore.Store, load func() (*config.Co
 	if root != nil {
 		if d.tftp, err = tftp.Listen(tftpConfig(cfg, store, log), root); err != nil {
 			root.Close()
+			if errors.Is(err, tftp.ErrUploads) {
+				return nil, cfg.Problem("tftp.uploads.dir", err, uploadsHint)
+			}
 			return nil, portError(err, cfg.TFTP.Port)
 		}
 	}
@@ -82,11 +85,22 @@ func openRoot(cfg *config.Config) (*content.Root, error) {
 	return root, nil
 }
 
+const uploadsHint = "an existing directory that xdpxe may write to"
+
 func tftpConfig(cfg *config.Config, store *fdstore.Store, log *zap.Logger) tftp.Config {
 	c := tftp.DefaultConfig()
 	c.Port, c.DataPorts = cfg.TFTP.Port, cfg.TFTP.DataPorts
 	c.MaxWindow, c.MaxBlksize, c.MaxTransfers = cfg.TFTP.MaxWindow, cfg.TFTP.MaxBlksize, cfg.TFTP.MaxTransfers
-	c.GSO = cfg.TFTP.GSO
+	c.GSO, c.SinglePort, c.Networks = cfg.TFTP.GSO, cfg.TFTP.SinglePort, networks(cfg)
+	c.Netascii = cfg.TFTP.Netascii
+	if u := cfg.TFTP.Uploads; u != nil {
+		c.Uploads = &tftp.Uploads{Dir: u.Dir, MaxSize: u.MaxSize, MaxFiles: u.MaxFiles, MaxTotal: u.MaxTotal, Overwrite: u.Overwrite}
+	}
+	c.Queue, c.Burst, c.Bandwidth, c.NetworkBits = cfg.TFTP.Queue, cfg.TFTP.Burst, cfg.TFTP.Bandwidth, cfg.TFTP.NetworkBits
+	c.PerClient, c.PerNetwork = tftp.Limits(cfg.TFTP.PerClient), tftp.Limits(cfg.TFTP.PerNetwork)
+	again := &cfg.TFTP.Retransmit
+	c.InitialTimeout, c.MinTimeout, c.MaxTimeout = again.Initial, again.Floor, again.Ceiling
+	c.GiveUp, c.Unanswered = again.GiveUp, again.Unanswered
 	c.Clients = cfg.Policy.Allowed
 	if store != nil {
 		c.Sockets, c.State = store, cfg.TFTP.State
@@ -95,12 +109,22 @@ func tftpConfig(cfg *config.Config, store *fdstore.Store, log *zap.Logger) tftp.
 	return c
 }
 
+func networks(cfg *config.Config) (list []tftp.Network) {
+	for _, n := range cfg.TFTP.Networks {
+		list = append(list, tftp.Network{Prefix: n.Subnet, MaxBlksize: n.MaxBlksize, MaxWindow: n.MaxWindow})
+	}
+	return list
+}
+
 // adopt puts a checked configuration and its root in force.
 func (d *daemon) adopt(cfg *config.Config, root *content.Root) {
 	d.answers = dhcp.New(cfg.Policy, dhcp.Options{Previous: d.answers})
 	d.server.SetAnswers(d.answers)
 	if d.tftp != nil {
 		d.tftp.SetClients(cfg.Policy.Allowed)
+		if err := d.tftp.SetNetworks(networks(cfg)); err != nil { // what the configuration checks, too
+			d.log.Error("the networks of TFTP stay as they were", zap.Error(err))
+		}
 		if root != d.root {
 			d.tftp.SetRoot(root)
 		}

@@ -165,8 +165,9 @@ func tftpStatus(s *tftp.Server, now time.Time) (st control.TFTP) {
 
 func tftpTotals(sum tftp.Stats) control.TFTP {
 	st := control.TFTP{
-		Active: sum.Active, Restored: sum.Restored, Lost: sum.Lost, Requests: sum.Requests, BytesSent: sum.Bytes, Retransmissions: sum.Retransmits,
-		SendErrors: sum.SendErrors, Dropped: sum.Dropped,
+		Active: sum.Active, Restored: sum.Restored, Lost: sum.Lost, Queued: sum.Queued, Requests: sum.Requests, Repeated: sum.Repeated, Waited: sum.Waited,
+		BytesSent: sum.Bytes, Retransmissions: sum.Retransmits, Timeouts: sum.Timeouts, Capped: sum.Capped,
+		Strangers: sum.Strangers, SendErrors: sum.SendErrors, Dropped: sum.Dropped,
 	}
 	for o, n := range sum.Outcomes {
 		if n != 0 {

@@ -110,7 +110,7 @@ func busy() control.Status {
 			{Time: now.Add(-11 * time.Second), Client: "52:54:00:00:00:04", Stage: "discover", Iface: "eth0", Reason: "rule_ignore", Arch: "bios", Rule: "servers"},
 		},
 		TFTP: control.TFTP{
-			Listen: []string{"0.0.0.0:69", "[::]:69"}, Active: 1, Requests: 300, BytesSent: 5 << 30, Retransmissions: 17,
+			Listen: []string{"0.0.0.0:69", "[::]:69"}, Active: 1, Queued: 2, Requests: 300, Waited: 5, Capped: 6, BytesSent: 5 << 30, Retransmissions: 17,
 			Outcomes:  []control.TFTPOutcome{{Outcome: "complete", Count: 280}, {Outcome: "not_found", Count: 19}},
 			Transfers: []control.TFTPTransfer{{Client: "198.51.100.50:2070", File: "boot.wim", Size: 400 << 20, Acked: 100 << 20, BlockSize: 1468, WindowSize: 16, Started: now.Add(-2 * time.Second)}},
 		},

@@ -197,6 +197,9 @@ func (p *statusText) tftp() {
 	fmt.Fprintf(p.w, "\nTFTP on %s\n", orNone(strings.Join(t.Listen, ", ")))
 	fmt.Fprintf(p.w, "  %d requests, %d transfers under way, %s sent, %d packets sent again, %d refused by the kernel, %d dropped\n",
 		t.Requests, t.Active, bytesText(t.BytesSent), t.Retransmissions, t.SendErrors, t.Dropped)
+	if t.Queued > 0 || t.Waited > 0 || t.Capped > 0 {
+		fmt.Fprintf(p.w, "  limits: %d requests wait for a place now, %d had to, %d messages held back by a bandwidth bound\n", t.Queued, t.Waited, t.Capped)
+	}
 	if t.Hung > 0 {
 		fmt.Fprintf(p.w, "  HANGS: %s; is the disk of the boot files well?\n", count(t.Hung, "event loop"))
 	}

@@ -66,6 +66,47 @@ type TFTP struct {
 	GSO          bool      // let the kernel cut bursts into datagrams; the bytes are the same without
 	DataPorts    [2]uint16 // first and last port of data sockets; zero: the kernel's choice
 	State        string    // path of the file by which transfers outlive the daemon; default: tftp.state beside Control
+	SinglePort   bool      // answers come from Port
+	Networks     []TFTPNetwork
+	Netascii     bool     // serve reads in mode netascii
+	Uploads      *Uploads // nil: none are taken
+
+	Queue       int   // requests that wait for a place
+	Burst       int   // blocks that leave at once; 0: as the interface is
+	Bandwidth   int64 // of all, in bytes a second; 0: no bound
+	PerClient   TFTPLimits
+	PerNetwork  TFTPLimits
+	NetworkBits [2]int // of an IPv4 and of an IPv6 address
+	Retransmit  TFTPRetransmit
+}
+
+// TFTPNetwork has tighter bounds for the clients of a network.
+type TFTPNetwork struct {
+	Subnet     netip.Prefix
+	MaxBlksize int // bytes; 0: as everywhere
+	MaxWindow  int // blocks; 0: as everywhere
+}
+
+// Uploads says what clients may write.
+type Uploads struct {
+	Dir       string // where files go
+	MaxSize   int64  // bytes of a file
+	MaxFiles  int    // in Dir
+	MaxTotal  int64  // bytes in Dir
+	Overwrite bool   // a file that is there is replaced
+}
+
+// TFTPLimits bound what one client address or one network gets. 0: no bound.
+type TFTPLimits struct {
+	Transfers int   // at one time
+	Requests  int   // a second
+	Bandwidth int64 // bytes a second
+}
+
+// TFTPRetransmit is when blocks are sent again.
+type TFTPRetransmit struct {
+	Initial, Floor, Ceiling time.Duration // of the wait for an acknowledgement
+	GiveUp, Unanswered      time.Duration // of silence in general, and before any acknowledgement
 }
 
 // Metrics is the configuration of the Prometheus exporter.
@@ -91,6 +132,16 @@ const (
 	MaxBlksize          = 65464                  // RFC 2348
 	maxWindow           = 65535                  // RFC 7440
 	maxTransfers        = 1_000_000
+
+	DefaultUploadSize  = 1 << 30
+	DefaultUploadFiles = 1000
+	DefaultUploadTotal = 16 << 30
+	maxUploadFiles     = 100_000
+	maxUploadBytes     = 1 << 50
+	maxQueue           = 65536
+	maxRequests        = 1_000_000
+	minBandwidth       = 100_000 / 8 // bytes a second: a message takes some seconds
+	maxBandwidth       = 1e12 / 8
 )
 
 // maxFileSize bounds the configuration file: tens of thousands of machines.
@@ -106,9 +157,11 @@ func Default() *Config {
 		Control:       "/run/xdpxe/control.sock",
 		VendorClasses: policy.DefaultVendorClasses(),
 		Spec:          policy.Spec{Default: policy.Ignore},
-		TFTP:          TFTP{Port: DefaultTFTPPort, MaxWindow: DefaultMaxWindow, MaxTransfers: DefaultMaxTransfers, GSO: true},
-		Metrics:       Metrics{Listen: "127.0.0.1:9469"},
-		Log:           Log{Level: "info", Format: "console"},
+		TFTP: TFTP{Port: DefaultTFTPPort, MaxWindow: DefaultMaxWindow, MaxTransfers: DefaultMaxTransfers, GSO: true,
+			Queue: 1024, PerClient: TFTPLimits{Requests: 200}, PerNetwork: TFTPLimits{Requests: 2000}, NetworkBits: [2]int{24, 64},
+			Retransmit: TFTPRetransmit{time.Second, 20 * time.Millisecond, 4 * time.Second, 30 * time.Second, 15 * time.Second}},
+		Metrics: Metrics{Listen: "127.0.0.1:9469"},
+		Log:     Log{Level: "info", Format: "console"},
 	}
 	// The empty policy has nothing that could be wrong; a test says so.
 	_ = c.compile()

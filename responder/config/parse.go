@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -121,11 +122,21 @@ func (r *reader) schema(c *Config) map[string]setter {
 		"tftp": r.section(map[string]setter{
 			"port":          r.number(&c.TFTP.Port, 1, 65535),
 			"max-window":    r.number(&c.TFTP.MaxWindow, 1, maxWindow),
-			"max-blksize":   r.blksize(&c.TFTP.MaxBlksize),
+			"max-blksize":   r.autoNumber(&c.TFTP.MaxBlksize, MinBlksize, MaxBlksize),
 			"max-transfers": r.number(&c.TFTP.MaxTransfers, 1, maxTransfers),
 			"gso":           r.boolean(&c.TFTP.GSO),
 			"data-ports":    r.portRange(&c.TFTP.DataPorts),
 			"state":         r.absolute(&c.TFTP.State),
+			"single-port":   r.boolean(&c.TFTP.SinglePort),
+			"networks":      r.networks(&c.TFTP.Networks),
+			"netascii":      r.boolean(&c.TFTP.Netascii),
+			"uploads":       r.uploads(&c.TFTP.Uploads),
+			"queue":         r.number(&c.TFTP.Queue, 0, maxQueue),
+			"burst":         r.autoNumber(&c.TFTP.Burst, 1, maxWindow),
+			"bandwidth":     r.bandwidth(&c.TFTP.Bandwidth),
+			"per-client":    r.section(r.limits(&c.TFTP.PerClient)),
+			"per-network":   r.section(r.networkLimits(&c.TFTP)),
+			"retransmit":    r.section(r.retransmit(&c.TFTP.Retransmit)),
 		}),
 		"metrics": r.section(map[string]setter{"listen": r.listen(&c.Metrics.Listen)}),
 		"log": r.section(map[string]setter{
@@ -195,6 +206,53 @@ func (r *reader) profiles(dst *map[string]policy.Profile) setter {
 	}
 }
 
+func (r *reader) limits(l *TFTPLimits) map[string]setter {
+	return map[string]setter{
+		"transfers": r.number(&l.Transfers, 0, maxTransfers),
+		"requests":  r.number(&l.Requests, 0, maxRequests),
+		"bandwidth": r.bandwidth(&l.Bandwidth),
+	}
+}
+
+func (r *reader) networkLimits(t *TFTP) map[string]setter {
+	keys := r.limits(&t.PerNetwork)
+	keys["ipv4"] = r.number(&t.NetworkBits[0], 1, 32)
+	keys["ipv6"] = r.number(&t.NetworkBits[1], 1, 128)
+	return keys
+}
+
+func (r *reader) retransmit(t *TFTPRetransmit) map[string]setter {
+	return map[string]setter{
+		"initial":    r.duration(&t.Initial, time.Millisecond, time.Minute),
+		"floor":      r.duration(&t.Floor, time.Millisecond, time.Minute),
+		"ceiling":    r.duration(&t.Ceiling, time.Millisecond, time.Minute),
+		"give-up":    r.duration(&t.GiveUp, time.Millisecond, time.Hour),
+		"unanswered": r.duration(&t.Unanswered, time.Millisecond, time.Hour),
+	}
+}
+
+// order finds two of the waits in the wrong order.
+func (r *reader) order(t *TFTPRetransmit) {
+	for _, c := range []struct {
+		key       string
+		low, high time.Duration
+		above     string
+	}{
+		{"initial", t.Initial, t.Ceiling, "ceiling"}, {"floor", t.Floor, t.Ceiling, "ceiling"},
+		{"initial", t.Initial, t.Unanswered, "unanswered"}, {"unanswered", t.Unanswered, t.GiveUp, "give-up"},
+	} {
+		if c.low > c.high {
+			const path = "tftp.retransmit"
+			at := path + "." + c.key
+			if _, written := r.places[at]; !written {
+				at = path + "." + c.above
+			}
+			r.fail(r.places.find(at), "", "%s: %s of %v is more than %s, %v", path, c.key, c.low, c.above, c.high)
+			return
+		}
+	}
+}
+
 // finish checks what takes more than one value, and compiles the policy.
 func (r *reader) finish(c *Config) {
 	if low, high := int(c.TFTP.DataPorts[0]), int(c.TFTP.DataPorts[1]); low <= c.TFTP.Port && c.TFTP.Port <= high {
@@ -203,6 +261,10 @@ func (r *reader) finish(c *Config) {
 	if c.TFTP.State == "" {
 		c.placeState()
 	}
+	if c.TFTP.SinglePort && c.TFTP.DataPorts[0] != 0 {
+		r.fail(r.places.find("tftp.data-ports"), "one or the other", "tftp.data-ports: there are none with single-port")
+	}
+	r.order(&c.TFTP.Retransmit)
 	err := c.compile()
 	if err == nil {
 		c.warn()

@@ -232,8 +232,9 @@ func (r *reader) listen(dst *string) setter {
 	})
 }
 
-func (r *reader) blksize(dst *int) setter {
-	number := r.number(dst, MinBlksize, MaxBlksize)
+// autoNumber reads a number, or auto as 0.
+func (r *reader) autoNumber(dst *int, low, high int) setter {
+	number := r.number(dst, low, high)
 	return func(n ast.Node, path string) {
 		if s, ok := scalar(r.resolve(n)); ok && s == "auto" {
 			*dst = 0
@@ -241,6 +242,29 @@ func (r *reader) blksize(dst *int) setter {
 		}
 		number(n, path)
 	}
+}
+
+// bandwidth reads bits a second, as tc(8) and the makers of switches write
+// them, into bytes a second. 0 is no bound.
+func (r *reader) bandwidth(dst *int64) setter {
+	return r.value(func(s string) (string, string) {
+		if s == "0" {
+			*dst = 0
+			return "", ""
+		}
+		const hint = "as in 800Mbit or 2.5Gbit, or 0 for no bound"
+		digits := strings.TrimRight(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ/ ")
+		bits, err := strconv.ParseFloat(digits, 64)
+		factor, known := map[string]float64{"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}[strings.ToLower(strings.TrimSpace(s[len(digits):]))]
+		if err != nil || !known {
+			return "bad bandwidth " + strconv.Quote(s), hint
+		}
+		if b := bits * factor / 8; b >= minBandwidth && b <= maxBandwidth {
+			*dst = int64(b)
+			return "", ""
+		}
+		return s + " is out of bounds", "100kbit to 1000Gbit, or 0 for no bound"
+	})
 }
 
 func (r *reader) portRange(dst *[2]uint16) setter {

@@ -146,10 +146,16 @@ type TFTP struct {
 	Active          int            `json:"active"`
 	Restored        uint64         `json:"restored"` // transfers of the last process that went on
 	Lost            uint64         `json:"lost"`     // transfers of the last process that could not
+	Queued          int            `json:"queued"`   // requests that wait for a place
 	Requests        uint64         `json:"requests"`
+	Repeated        uint64         `json:"repeated"`           // requests that repeated one in progress
+	Waited          uint64         `json:"waited"`             // requests that had to wait for a place
 	Outcomes        []TFTPOutcome  `json:"outcomes,omitempty"` // of finished and of refused transfers
 	BytesSent       uint64         `json:"bytes_sent"`         // payload, retransmissions included
 	Retransmissions uint64         `json:"retransmissions"`    // DATA packets sent again
+	Timeouts        uint64         `json:"timeouts"`           // of retransmission timers
+	Capped          uint64         `json:"capped"`             // messages that a bandwidth bound held back
+	Strangers       uint64         `json:"strangers"`          // packets to a data port that belong to no transfer
 	SendErrors      uint64         `json:"send_errors"`
 	Dropped         uint64         `json:"dropped"`             // datagrams that found a socket's buffer full
 	Transfers       []TFTPTransfer `json:"transfers,omitempty"` // those under way; bounded

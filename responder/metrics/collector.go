@@ -62,6 +62,12 @@ var (
 	tftpEnded    = desc("tftp_transfers_total", "TFTP transfers by how they ended.", "outcome")
 	tftpActive   = desc("tftp_transfers_active", "TFTP transfers under way.")
 	tftpTaken    = desc("tftp_taken_over_transfers_total", "TFTP transfers of the last process by what became of them at the start of this one.", "result")
+	tftpQueued   = desc("tftp_requests_queued", "TFTP requests that wait for a place.")
+	tftpWaited   = desc("tftp_requests_waited_total", "TFTP requests that had to wait for a place.")
+	tftpRepeated = desc("tftp_requests_repeated_total", "TFTP requests that repeated one in progress.")
+	tftpTimeouts = desc("tftp_timeouts_total", "TFTP retransmission timers that ran out.")
+	tftpCapped   = desc("tftp_capped_messages_total", "TFTP messages held back by a bandwidth bound.")
+	tftpStranger = desc("tftp_stranger_packets_total", "Packets to a TFTP data port that belong to no transfer.")
 	tftpBytes    = desc("tftp_sent_bytes_total", "File bytes sent by TFTP, retransmissions included.")
 	tftpAgain    = desc("tftp_retransmissions_total", "TFTP DATA packets sent again.")
 	tftpDropped  = desc("tftp_dropped_datagrams_total", "TFTP datagrams dropped by the kernel because a socket's buffer was full.")
@@ -72,7 +78,8 @@ var all = []*prometheus.Desc{
 	buildInfo, requests, outcomes, notes, diagnose,
 	datapath, serving, queues, beatAge, xdpPackets, received, sent, badFrames, stale, sendErrors, dropped, captureDrops,
 	reloads, reloadGood, loaded,
-	tftpRequests, tftpEnded, tftpActive, tftpTaken, tftpBytes, tftpAgain, tftpDropped, tftpErrors,
+	tftpTaken,
+	tftpRequests, tftpEnded, tftpActive, tftpQueued, tftpWaited, tftpRepeated, tftpTimeouts, tftpCapped, tftpStranger, tftpBytes, tftpAgain, tftpDropped, tftpErrors,
 }
 
 // Describe implements prometheus.Collector.
@@ -180,6 +187,12 @@ func (e emitter) tftp(t *control.TFTP) {
 	e.gauge(tftpActive, float64(t.Active))
 	e.counter(tftpTaken, t.Restored, "restored")
 	e.counter(tftpTaken, t.Lost, "lost")
+	e.gauge(tftpQueued, float64(t.Queued))
+	e.counter(tftpWaited, t.Waited)
+	e.counter(tftpRepeated, t.Repeated)
+	e.counter(tftpTimeouts, t.Timeouts)
+	e.counter(tftpCapped, t.Capped)
+	e.counter(tftpStranger, t.Strangers)
 	e.counter(tftpBytes, t.BytesSent)
 	e.counter(tftpAgain, t.Retransmissions)
 	e.counter(tftpDropped, t.Dropped)

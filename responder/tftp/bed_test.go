@@ -49,6 +49,10 @@ func (b *bed) run(cfg Config) {
 	if cfg.Workers == 0 {
 		cfg.Workers = 1
 	}
+	if cfg.MinTimeout == 0 && cfg.InitialTimeout == 0 {
+		// Longer than any exchange here takes: what comes again, comes for a reason.
+		cfg.MinTimeout = time.Second
+	}
 	if b.Server, err = Listen(cfg, root); err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +117,17 @@ func (b *bed) eventually(what string, ok func(Stats) bool) {
 	b.t.Fatalf("%s: %+v", what, b.Stats())
 }
 
+// hold stops the workers' loops until release is called.
+func (b *bed) hold() (release func()) {
+	let := make(chan struct{})
+	for _, w := range b.workers {
+		holding := make(chan struct{})
+		w.order(func(*worker) { close(holding); <-let })
+		<-holding
+	}
+	return func() { close(let) }
+}
+
 // outcome returns how many requests ended so.
 func (b *bed) outcome(o Outcome) uint64 { return b.Stats().Outcomes[o] }
 
@@ -120,6 +135,7 @@ func (b *bed) outcome(o Outcome) uint64 { return b.Stats().Outcomes[o] }
 type wire struct {
 	t    testing.TB
 	conn *net.UDPConn
+	from netip.AddrPort // the only one that packets may come from, once it is valid
 }
 
 func newWire(t testing.TB, local string) *wire {
@@ -129,7 +145,7 @@ func newWire(t testing.TB, local string) *wire {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &wire{t, conn}
+	return &wire{t: t, conn: conn}
 }
 
 func (w *wire) close() { w.conn.Close() }
@@ -152,7 +168,11 @@ func (w *wire) recv() ([]byte, netip.AddrPort) {
 	if err != nil {
 		w.t.Fatalf("no packet came: %v", err)
 	}
-	return buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	if w.from.IsValid() && from != w.from {
+		w.t.Fatalf("a packet from %v, the transfer is with %v", from, w.from)
+	}
+	return buf[:n], from
 }
 
 // expect returns the sender of the next packet, which must be want.
@@ -194,6 +214,27 @@ func (w *wire) empty() bool {
 		w.t.Logf("there is %.60q", buf[:n])
 	}
 	return recvErr == unix.EAGAIN
+}
+
+// count drops what has come and says how many packets it was.
+func (w *wire) count() (n int) {
+	w.t.Helper()
+	raw, err := w.conn.SyscallConn()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) {
+		var buf [1 << 16]byte
+		for {
+			if _, _, err := unix.Recvfrom(int(fd), buf[:], unix.MSG_DONTWAIT); err != nil {
+				return
+			}
+			n++
+		}
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	return n
 }
 
 // nothing checks that the server has sent nothing, having dealt with everything.

@@ -2,14 +2,18 @@ package tftp
 
 // bucket bounds a rate.
 type bucket struct {
-	rate, level float64 // a second; what is left
-	last        instant
+	rate, most, level float64 // a second; at once; what is left
+	last              instant
+}
+
+func (b *bucket) fill(now instant) {
+	b.level = min(b.most, b.level+b.rate*now.since(b.last).Seconds())
+	b.last = now
 }
 
 // take takes one if there is one.
 func (b *bucket) take(now instant) bool {
-	b.level = min(b.rate, b.level+b.rate*now.since(b.last).Seconds())
-	b.last = now
+	b.fill(now)
 	if b.level < 1 {
 		return false
 	}

@@ -15,6 +15,12 @@ const (
 	DefaultPort         = 69
 	DefaultMaxWindow    = 64
 	DefaultMaxTransfers = 10000
+	DefaultQueue        = 1024
+
+	DefaultClientRequests  = 200
+	DefaultNetworkRequests = 2000
+
+	defaultBits4, defaultBits6 = 24, 64
 
 	minBlksize     = 8     // RFC 2348
 	maxBlksize     = 65464 // RFC 2348
@@ -33,6 +39,10 @@ type Config struct {
 	// DataPorts bounds the ports that answers come from (first, last); zeros: the
 	// kernel picks. There must be one per worker and address.
 	DataPorts [2]uint16
+	// SinglePort has answers come from the request port, for firewalls and address
+	// translation that cannot follow TFTP from port to port; DataPorts are zeros
+	// then. Who forges a source address need not guess a port either: set Clients.
+	SinglePort bool
 	// Workers is the number of event loops. 0: one for each CPU.
 	Workers int
 
@@ -41,8 +51,29 @@ type Config struct {
 	// MaxBlksize bounds the granted blksize, in bytes. 0: what the interface's MTU
 	// carries in one frame. Larger blocks are sent as IP fragments.
 	MaxBlksize int
-	// MaxTransfers bounds the running transfers; requests beyond it get silence. 0: DefaultMaxTransfers.
+	// Networks bound some clients' blksize and windowsize more tightly. SetNetworks replaces them.
+	Networks []Network
+	// Netascii serves reads in mode netascii, Uploads write requests. nil: none.
+	// Both are for few clients at a time: package legacy serves them. When Serve
+	// is told to stop, they end as soon as no other transfer has its Grace.
+	Netascii bool
+	Uploads  *Uploads
+	// MaxTransfers bounds the running transfers. 0: DefaultMaxTransfers.
 	MaxTransfers int
+	// Queue bounds the requests that wait for a place where there are as many
+	// transfers as may be; requests beyond it get silence. 0: none waits.
+	Queue int
+	// PerClient and PerNetwork bound what a client address and a network get.
+	PerClient, PerNetwork Limits
+	// NetworkBits is how many bits of an IPv4 and of an IPv6 address are its network. Zeros: 24 and 64.
+	NetworkBits [2]int
+	// Bandwidth bounds what all clients get, in bytes a second from IP on. 0: no bound.
+	Bandwidth int64
+
+	// Burst bounds the blocks of a window that leave at once; the others follow
+	// spread over the round trip. As large as MaxWindow: windows leave whole.
+	// 0: 16, and whole windows over interfaces that end in this machine.
+	Burst int
 
 	// GSO lets the kernel cut bursts into datagrams (UDP_SEGMENT) where it can. The bytes are the same without.
 	GSO bool
@@ -51,12 +82,14 @@ type Config struct {
 	// by all workers at once and must be quick. SetClients replaces it.
 	Clients func(netip.Addr) bool
 
-	// InitialTimeout is the wait before the first retransmission, doubled for each
-	// further one up to MaxTimeout. A timeout that the client negotiated stands in
-	// for both. 0: 1 s and 4 s.
-	InitialTimeout, MaxTimeout time.Duration
-	// GiveUp ends a transfer whose client has been silent for so long. 0: 30 s.
-	GiveUp time.Duration
+	// InitialTimeout is the wait before a retransmission while the round trip is
+	// unknown; after that it is estimated (RFC 6298), but at least MinTimeout. It
+	// doubles with each retransmission up to MaxTimeout. A timeout that the client
+	// negotiated stands in for the first and the last. 0: 1 s, 20 ms and 4 s.
+	InitialTimeout, MinTimeout, MaxTimeout time.Duration
+	// GiveUp ends a transfer whose client has been silent for so long; Unanswered
+	// one whose client has never acknowledged anything. 0: 30 s, and half of GiveUp.
+	GiveUp, Unanswered time.Duration
 
 	// Grace is how long running transfers may go on when Serve is told to stop. 0: not at all.
 	Grace time.Duration
@@ -71,9 +104,17 @@ type Config struct {
 	Logger *zap.Logger
 }
 
+// Limits bound what one source gets. 0: no bound.
+type Limits struct {
+	Transfers int   // at a time
+	Requests  int   // a second that nothing was acknowledged of, some thousand at once
+	Bandwidth int64 // bytes a second from IP on
+}
+
 // DefaultConfig returns the configuration of a boot server on port 69.
 func DefaultConfig() Config {
-	return Config{Port: DefaultPort, GSO: true}
+	return Config{Port: DefaultPort, GSO: true, Queue: DefaultQueue,
+		PerClient: Limits{Requests: DefaultClientRequests}, PerNetwork: Limits{Requests: DefaultNetworkRequests}}
 }
 
 // withDefaults returns c with its zero values filled in, or what is wrong with it.
@@ -93,7 +134,11 @@ func (c Config) withDefaults() (Config, error) {
 	orInt(&c.MaxTransfers, DefaultMaxTransfers)
 	orTime(&c.InitialTimeout, time.Second)
 	orTime(&c.MaxTimeout, max(4*time.Second, c.InitialTimeout))
+	orTime(&c.MinTimeout, min(20*time.Millisecond, c.MaxTimeout))
 	orTime(&c.GiveUp, 30*time.Second)
+	orTime(&c.Unanswered, c.GiveUp/2)
+	orInt(&c.NetworkBits[0], defaultBits4)
+	orInt(&c.NetworkBits[1], defaultBits6)
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}
@@ -108,10 +153,14 @@ func (c Config) withDefaults() (Config, error) {
 	if c.DataPorts[0] > c.DataPorts[1] || (c.DataPorts[0] == 0) != (c.DataPorts[1] == 0) {
 		ports = fmt.Errorf("tftp: data ports %d-%d are no range", c.DataPorts[0], c.DataPorts[1])
 	}
+	if c.SinglePort && c.DataPorts[0] != 0 {
+		ports = errors.New("tftp: data ports in single-port mode")
+	}
 	var times error
-	if c.InitialTimeout < time.Millisecond || c.MaxTimeout < c.InitialTimeout || c.GiveUp < c.InitialTimeout || c.Grace < 0 {
-		times = fmt.Errorf("tftp: timeouts initial %v, maximal %v, give up %v, grace %v do not fit together",
-			c.InitialTimeout, c.MaxTimeout, c.GiveUp, c.Grace)
+	if c.InitialTimeout < time.Millisecond || c.MinTimeout < time.Millisecond || c.MaxTimeout < max(c.InitialTimeout, c.MinTimeout) ||
+		c.GiveUp < c.InitialTimeout || c.Unanswered < c.InitialTimeout || c.Grace < 0 {
+		times = fmt.Errorf("tftp: timeouts initial %v, minimal %v, maximal %v, give up %v, unanswered %v, grace %v do not fit together",
+			c.InitialTimeout, c.MinTimeout, c.MaxTimeout, c.GiveUp, c.Unanswered, c.Grace)
 	}
 	var blksize error
 	if c.MaxBlksize != 0 {
@@ -120,5 +169,25 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(
 		bad("port", c.Port, 0, 65535), bad("number of workers", c.Workers, 1, maxWorkers),
 		bad("maximal windowsize", c.MaxWindow, 1, maxWindow), bad("maximal number of transfers", c.MaxTransfers, 1, 1<<22),
-		ports, times, blksize)
+		bad("queue", c.Queue, 0, 1<<16), bad("burst", c.Burst, 0, maxWindow),
+		bad("bits of an IPv4 network", c.NetworkBits[0], 1, 32), bad("bits of an IPv6 network", c.NetworkBits[1], 1, 128),
+		c.PerClient.check("client"), c.PerNetwork.check("network"), checkBandwidth("all", c.Bandwidth),
+		ports, times, blksize, checkNetworks(c.Networks))
+}
+
+// minBandwidth keeps a message from taking minutes, in bytes a second.
+const minBandwidth = 12_500
+
+func checkBandwidth(whose string, b int64) error {
+	if b != 0 && b < minBandwidth {
+		return fmt.Errorf("tftp: bandwidth for %s of %d bytes a second is less than %d", whose, b, minBandwidth)
+	}
+	return nil
+}
+
+func (l *Limits) check(whose string) error {
+	if l.Transfers < 0 || l.Requests < 0 {
+		return fmt.Errorf("tftp: negative limits of a %s: %+v", whose, *l)
+	}
+	return checkBandwidth("a "+whose, l.Bandwidth)
 }

@@ -37,12 +37,14 @@ const (
 type estate struct {
 	store SocketStore
 	log   *zap.Logger
-	left  map[uint16]*legacy
+	left  map[uint16]*pair
 	used  map[uint16]bool // numbers of the endpoints of this process
+
+	served map[netip.Addr]bool // by sockets that go on
 }
 
-// legacy is the sockets of a former process's endpoint; -1: there is none.
-type legacy struct {
+// pair is the sockets of a former process's endpoint; -1: there is none.
+type pair struct {
 	number         uint16
 	requests, data int
 	addr           netip.Addr
@@ -53,7 +55,7 @@ type legacy struct {
 // names say are closed: whatever a store hands out, only sockets of our own
 // kind are served.
 func inherit(store SocketStore, log *zap.Logger) *estate {
-	e := &estate{store: store, log: log, left: map[uint16]*legacy{}, used: map[uint16]bool{}}
+	e := &estate{store: store, log: log, left: map[uint16]*pair{}, used: map[uint16]bool{}, served: map[netip.Addr]bool{}}
 	if store == nil {
 		return e
 	}
@@ -83,7 +85,7 @@ func (e *estate) add(name string, fd int) error {
 	n := uint16(number)
 	l := e.left[n]
 	if l == nil {
-		l = &legacy{number: n, requests: -1, data: -1, addr: at.Addr()}
+		l = &pair{number: n, requests: -1, data: -1, addr: at.Addr()}
 		e.left[n] = l
 	}
 	if l.addr != at.Addr() {
@@ -151,12 +153,15 @@ func (e *estate) take(addr netip.Addr, port uint16, cfg *Config) (*endpoint, err
 	if l == nil {
 		return nil, nil
 	}
-	outside := cfg.DataPorts[0] != 0 && (l.tid < cfg.DataPorts[0] || l.tid > cfg.DataPorts[1])
+	e.served[addr] = true
 	p := &endpoint{v6: addr.Is6(), addr: addr, number: l.number, requests: l.requests, data: -1}
-	if l.data >= 0 && !outside {
+	l.requests = -1
+	switch {
+	case cfg.SinglePort:
+		p.data = p.requests
+	case cfg.DataPorts[0] == 0 || l.tid >= cfg.DataPorts[0] && l.tid <= cfg.DataPorts[1]:
 		p.data, l.data = l.data, -1
 	}
-	l.requests = -1
 	if l.data < 0 {
 		delete(e.left, l.number)
 	} else {
@@ -180,7 +185,7 @@ func (e *estate) take(addr netip.Addr, port uint16, cfg *Config) (*endpoint, err
 	return p, nil
 }
 
-func (e *estate) find(addr netip.Addr, port uint16) *legacy {
+func (e *estate) find(addr netip.Addr, port uint16) *pair {
 	zone, err := zoneID(addr)
 	if err != nil {
 		return nil // as opening a socket will say
@@ -201,7 +206,9 @@ func (e *estate) enter(p *endpoint) {
 	p.number = e.freeNumber()
 	e.used[p.number] = true
 	e.keep(storeRequests, p.number, p.requests)
-	e.keep(storeData, p.number, p.data)
+	if !p.single() {
+		e.keep(storeData, p.number, p.data)
+	}
 }
 
 func (e *estate) freeNumber() (n uint16) {

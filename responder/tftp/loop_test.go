@@ -106,14 +106,8 @@ func TestFullSocket(t *testing.T) {
 	w, client := byHand(t, Config{}, file)
 	d := w.open(t, client, "blksize", "1468", "windowsize", "4")
 	e := w.endpoints[0]
-	_, s, _ := w.table.find(d.from)
-	m := staged{id: 0, serial: s.serial, kind: stagedData, blocks: 1, to: 2}
-	for id := range slotID(chunkSize) {
-		if w.table.slot(id) == s {
-			m.id = id
-		}
-	}
-	s.queued = false
+	id, s, _ := w.table.find(d.from)
+	m := staged{id: id, serial: s.serial, kind: stagedData, blocks: 1, to: 2}
 	w.settle(e, &m, unix.EAGAIN)
 	if !e.watched || s.next != 1 || !s.queued || w.counters.blocks.Load() != 0 {
 		t.Fatalf("watched %v, next %d, queued %v", e.watched, s.next, s.queued)
@@ -178,7 +172,7 @@ func TestTimers(t *testing.T) {
 }
 
 func TestBucket(t *testing.T) {
-	b := bucket{rate: 10, level: 10}
+	b := bucket{rate: 10, most: 10, level: 10}
 	now, n := instant(time.Second), 0
 	for range 100 {
 		if b.take(now) {

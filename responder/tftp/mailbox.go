@@ -11,6 +11,7 @@ import (
 type mailbox struct {
 	sync.Mutex
 	found  []found
+	places []ticket
 	orders []func(*worker)
 }
 
@@ -19,6 +20,14 @@ func (w *worker) post(f found) {
 	w.mail.Lock()
 	defer w.mail.Unlock()
 	w.mail.found = append(w.mail.found, f)
+	w.rouse()
+}
+
+// admitted tells the worker that a request of its has got a place. Any goroutine may.
+func (w *worker) admitted(t ticket) {
+	w.mail.Lock()
+	defer w.mail.Unlock()
+	w.mail.places = append(w.mail.places, t)
 	w.rouse()
 }
 
@@ -47,11 +56,14 @@ func (w *worker) readMail() {
 	// Whatever it says, the mail is read.
 	_, _ = unix.Read(w.wake, count[:])
 	w.mail.Lock()
-	results, orders := w.mail.found, w.mail.orders
-	w.mail.found, w.mail.orders = nil, nil
+	results, places, orders := w.mail.found, w.mail.places, w.mail.orders
+	w.mail.found, w.mail.places, w.mail.orders = nil, nil, nil
 	w.mail.Unlock()
 	for _, f := range orders {
 		f(w)
+	}
+	for i := range places {
+		w.onPlace(&places[i])
 	}
 	for i := range results {
 		w.onFound(&results[i])

@@ -12,6 +12,7 @@ type limits struct {
 type grant struct {
 	blksize uint16
 	window  uint16  // blocks
+	burst   uint16  // blocks that leave at once; 0: the whole window
 	timeout uint8   // seconds; 0: not negotiated
 	options options // of the OACK; none: no OACK
 }

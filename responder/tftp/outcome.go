@@ -21,22 +21,29 @@ const (
 	FileChanged // the file was written to or truncated meanwhile
 	SendFailed  // the kernel refuses to send to the client
 	Stopped     // the server stopped
+	Incomplete  // an upload was shorter or longer than announced
 
 	// The request was answered with an ERROR.
 	NotFound     // no such file
 	IsDirectory  // the name is a directory's
 	Refused      // outside the root, no permission, no regular file, a bad name
-	WriteRefused // a write request
+	WriteRefused // a write request, and uploads are off
+	Exists       // an upload has the name of a file that is there, or comes in
+	OverLimit    // an upload is too large or one too many, or the disk is full
 	BadMode      // neither octet nor anything else we serve
 	Malformed    // not a request as RFC 1350 has it
 	Unreadable   // the system cannot open or map the file
 
 	// The request got silence.
-	NotAllowed // the source is outside of `clients:`
-	NotUnicast // sent to a broadcast or multicast address
-	NotRequest // some other packet on the request port
-	Full       // as many transfers as configured
-	Busy       // too many lookups wait, or the system is out of descriptors
+	NotAllowed  // the source is outside of `clients:`
+	NotUnicast  // sent to a broadcast or multicast address
+	NotRequest  // some other packet on the request port
+	Full        // as many transfers as configured, and no room to wait or too long a wait
+	ClientFull  // the same for the client's address
+	NetworkFull // the same for its network
+	ClientRate  // too many requests from the address
+	NetworkRate // too many requests from its network
+	Busy        // too many lookups wait, or the system is out of descriptors
 
 	NumOutcomes
 )
@@ -44,10 +51,12 @@ const (
 var outcomeNames = [NumOutcomes]string{
 	running: "running", Complete: "complete", Probe: "probe",
 	Aborted: "aborted", TimedOut: "timed_out", Unreachable: "unreachable", Superseded: "superseded",
-	FileChanged: "file_changed", SendFailed: "send_failed", Stopped: "stopped",
+	FileChanged: "file_changed", SendFailed: "send_failed", Stopped: "stopped", Incomplete: "incomplete",
+	Exists: "exists", OverLimit: "over_limit",
 	NotFound: "not_found", IsDirectory: "is_directory", Refused: "refused", WriteRefused: "write_refused",
 	BadMode: "bad_mode", Malformed: "malformed", Unreadable: "unreadable",
-	NotAllowed: "client_not_allowed", NotUnicast: "not_unicast", NotRequest: "not_request", Full: "full", Busy: "busy",
+	NotAllowed: "client_not_allowed", NotUnicast: "not_unicast", NotRequest: "not_request", Full: "full", ClientFull: "client_full", NetworkFull: "network_full",
+	ClientRate: "client_rate", NetworkRate: "network_rate", Busy: "busy",
 }
 
 // String returns the metric label.

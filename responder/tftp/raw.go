@@ -2,6 +2,7 @@ package tftp
 
 import (
 	"encoding/binary"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +28,17 @@ func sendmmsg(fd int, msgs []mmsghdr) (int, unix.Errno) {
 
 func mmsg(trap uintptr, fd int, msgs []mmsghdr) (int, unix.Errno) {
 	n, _, errno := unix.Syscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(&msgs[0])), uintptr(len(msgs)), unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+// epollWait waits for events for so long.
+func epollWait(fd int, events []unix.EpollEvent, wait time.Duration) (int, unix.Errno) {
+	timeout := unix.NsecToTimespec(int64(wait))
+	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(fd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)),
+		uintptr(unsafe.Pointer(&timeout)), 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -158,7 +158,7 @@ func TestBacklog(t *testing.T) {
 	if n := w.counters.outcomes[Busy].Load(); n != 5 {
 		t.Errorf("%d requests counted as busy", n)
 	}
-	if w.running != openBacklog || int(w.server.active.Load()) != openBacklog || len(w.table.byPeer) != openBacklog || w.endpoints[0].out.n != 0 {
+	if w.running != openBacklog || w.server.Stats().Active != openBacklog || len(w.table.byPeer) != openBacklog || w.endpoints[0].out.n != 0 {
 		t.Errorf("%d run, %d slots, %d answers", w.running, len(w.table.byPeer), w.endpoints[0].out.n)
 	}
 }

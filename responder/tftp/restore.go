@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/xdpxe/xdpxe/responder/content"
-	"github.com/xdpxe/xdpxe/responder/tftp/handover"
+	"github.com/xdpxe/xdpxe/responder/tftp/resume"
 )
 
 // Transfers that a former process left go on at the first block that was not
@@ -29,21 +29,21 @@ func (s *Server) restore(left *estate) {
 		return
 	}
 	log := s.cfg.Logger
-	saved, torn, err := handover.Read(s.cfg.State)
+	saved, torn, err := resume.Read(s.cfg.State)
 	switch {
-	case errors.Is(err, handover.ErrInUse):
+	case errors.Is(err, resume.ErrInUse):
 		log.Warn("transfers will not outlive this process", zap.Error(err))
 		return
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		log.Warn("transfers of the last process are not gone on with", zap.Error(err))
 	}
-	if s.handover, err = handover.Create(s.cfg.State, s.cfg.MaxTransfers); err != nil {
+	if s.lasting, err = resume.Create(s.cfg.State, s.cfg.MaxTransfers); err != nil {
 		log.Warn("transfers will not outlive this process", zap.Error(err))
 	}
 	s.lost = uint64(torn)
 	s.adoptAll(left, saved)
-	if s.handover != nil {
-		if err := s.handover.Publish(); err != nil {
+	if s.lasting != nil {
+		if err := s.lasting.Publish(); err != nil {
 			log.Warn("transfers will not outlive this process", zap.Error(err))
 		}
 	}
@@ -53,7 +53,7 @@ func (s *Server) restore(left *estate) {
 }
 
 // adoptAll gives each transfer to the worker that has its socket.
-func (s *Server) adoptAll(left *estate, saved []handover.Saved) {
+func (s *Server) adoptAll(left *estate, saved []resume.Saved) {
 	type home struct {
 		w *worker
 		e *endpoint
@@ -89,23 +89,20 @@ func (s *Server) adoptAll(left *estate, saved []handover.Saved) {
 
 // adopt goes on with a transfer of a former process, which is heard of when at
 // the latest. It reports false for what cannot be one on this endpoint.
-func (w *worker) adopt(e *endpoint, t *handover.Saved, now, when instant) bool {
+func (w *worker) adopt(e *endpoint, t *resume.Saved, now, when instant) bool {
 	p := peer{addr: t.Client, zone: t.Zone, port: t.Port, endpoint: e.index}
 	if _, _, ok := w.table.find(p); ok || e.tid != t.TID || e.v6 == p.ip().Is4() {
 		return false
 	}
-	if w.server.active.Add(1) > int64(w.server.cfg.MaxTransfers) {
-		w.server.leave()
-		return false
-	}
 	id, s := w.table.add(p)
+	e.join(&w.table, id, w.server.ledger.adopt(p.ip()))
 	w.running++
 	if e.surplus {
 		e.slots++
 	}
 	s.local, s.mtu, s.id = t.Local, t.MTU, t.Request
 	s.started = instant(time.Unix(0, t.Started).Sub(w.server.epoch))
-	g := grant{blksize: t.Blksize, window: t.Window, timeout: t.Timeout, options: options(t.Options)}
+	g := grant{blksize: t.Blksize, window: t.Window, burst: t.Burst, timeout: t.Timeout, options: options(t.Options)}
 	s.goOn(now, t.Size, g, t.Base, when)
 	was := content.Identity{Dev: t.File.Dev, Ino: t.File.Ino, Size: t.File.Size, Sec: t.File.Sec, Nsec: t.File.Nsec}
 	file, err := w.server.root.Load().Reopen(t.File.Path, was)
@@ -155,30 +152,31 @@ func (t *transfer) goOn(now instant, size int64, g grant, base uint64, when inst
 	}
 	t.next = t.high
 	t.progress, t.sentFirst, t.sentLast = now, now, now
-	t.ambiguous = true
+	t.twice = max(t.high, 1)
+	t.answered = base > 1 || base == 1 && g.options != 0
 	t.deadline = when
 }
 
 // keepRecord lets a transfer outlive this process.
 func (w *worker) keepRecord(id slotID, s *slot, file *content.File) {
-	state := w.server.handover
+	state := w.server.lasting
 	if state == nil {
 		return
 	}
 	e := w.endpoints[s.peer.endpoint]
 	f := file.Identity()
-	t := handover.Transfer{
+	t := resume.Transfer{
 		Client: s.peer.addr, Zone: s.peer.zone, Port: s.peer.port, Local: s.local, Socket: e.number, TID: e.tid,
-		Blksize: s.grant.blksize, Window: s.grant.window, MTU: s.mtu, Timeout: s.grant.timeout, Options: uint8(s.grant.options),
+		Blksize: s.grant.blksize, Window: s.grant.window, Burst: s.grant.burst, MTU: s.mtu, Timeout: s.grant.timeout, Options: uint8(s.grant.options),
 		Size: s.size, Request: s.id, Started: w.server.epoch.Add(time.Duration(s.started)).UnixNano(), Base: s.outstanding(),
 	}
-	w.table.setRecord(id, state.Add(&t, handover.File{Path: file.Path(), Dev: f.Dev, Ino: f.Ino, Size: f.Size, Sec: f.Sec, Nsec: f.Nsec}))
+	w.table.setRecord(id, state.Add(&t, resume.File{Path: file.Path(), Dev: f.Dev, Ino: f.Ino, Size: f.Size, Sec: f.Sec, Nsec: f.Nsec}))
 }
 
 // dropRecord is the opposite of keepRecord.
 func (w *worker) dropRecord(id slotID) {
 	if r := w.table.record(id); r != nil {
-		w.server.handover.Remove(r)
+		w.server.lasting.Remove(r)
 		w.table.setRecord(id, nil)
 	}
 }
@@ -193,7 +191,7 @@ func (t *transfer) outstanding() uint64 {
 
 // listenSurplus adds a data socket of a former process whose place none of ours
 // takes. It is closed when its transfers have ended.
-func (w *worker) listenSurplus(l *legacy, cfg *Config) (*endpoint, bool) {
+func (w *worker) listenSurplus(l *pair, cfg *Config) (*endpoint, bool) {
 	if len(w.endpoints) >= 2*maxEndpoints {
 		return nil, false
 	}
@@ -206,6 +204,24 @@ func (w *worker) listenSurplus(l *legacy, cfg *Config) (*endpoint, bool) {
 		return nil, false
 	}
 	return e, true
+}
+
+// listenOn lets workers serve the sockets that are left of a former process in
+// single-port mode.
+func (s *Server) listenOn(left *estate) error {
+	for n, l := range left.left {
+		if l.requests < 0 || l.port != s.port {
+			continue
+		}
+		e := &endpoint{v6: l.addr.Is6(), addr: l.addr, number: n, requests: l.requests, data: l.requests}
+		left.used[n] = true
+		l.requests = -1
+		w := s.workers[int(n)%len(s.workers)]
+		if err := errors.Join(e.open(&s.cfg), w.listen(e)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // retire closes a surplus endpoint without transfers.

@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpxe/xdpxe/responder/tftp/handover"
+	"github.com/xdpxe/xdpxe/responder/tftp/resume"
 	"github.com/xdpxe/xdpxe/responder/tftp/tftptest"
 )
 
@@ -96,7 +96,7 @@ func lasting(t testing.TB) (Config, *keeper) {
 func TestGoesOn(t *testing.T) {
 	cfg, _ := lasting(t)
 	cfg.InitialTimeout = time.Hour // only the restart makes anything be sent again
-	cfg.MaxTimeout, cfg.GiveUp = time.Hour, time.Hour
+	cfg.MaxTimeout, cfg.GiveUp, cfg.Unanswered = time.Hour, time.Hour, time.Hour
 	file := bytes.Repeat([]byte("0123456789abcdef"), 200) // 3,200 bytes
 	b := serve(t, cfg, map[string][]byte{"f": file})
 	port := b.Port()
@@ -302,7 +302,7 @@ func TestStateOfNoUse(t *testing.T) {
 		}, 1},
 		"fewer places": {func(t *testing.T, cfg *Config, _ *keeper) { cfg.MaxTransfers = 1 }, 0},
 		"in use": {func(t *testing.T, cfg *Config, _ *keeper) {
-			s, err := handover.Create(cfg.State, 1)
+			s, err := resume.Create(cfg.State, 1)
 			must(t, err)
 			must(t, s.Publish())
 			t.Cleanup(func() { s.Close() })

@@ -14,26 +14,31 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpxe/xdpxe/responder/content"
-	"github.com/xdpxe/xdpxe/responder/tftp/handover"
+	"github.com/xdpxe/xdpxe/responder/tftp/resume"
 )
 
 // Server is a TFTP server. Its methods but Serve are safe for concurrent use.
 type Server struct {
 	cfg     Config
 	timing  timing
+	ledger  *ledger
+	caps    caps
+	sources *sources
 	port    uint16
 	headers *headers
 	epoch   time.Time // of all instants
 	workers []*worker
 	opener  *opener
 	reports *reporter
+	// handover is nil unless there is something that the workers do not serve.
+	handover *handover
 
-	handover       *handover.State // nil: transfers end with the process
-	restored, lost uint64          // transfers of a former process
+	lasting        *resume.State // nil: transfers end with the process
+	restored, lost uint64        // transfers of a former process
 
 	root    atomic.Pointer[content.Root]
 	clients atomic.Pointer[func(netip.Addr) bool]
-	active  atomic.Int64
+	nets    atomic.Pointer[[]Network]
 	state   atomic.Int32
 }
 
@@ -52,8 +57,12 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg:     cfg,
-		timing:  timing{initial: cfg.InitialTimeout, max: cfg.MaxTimeout, giveUp: cfg.GiveUp},
+		cfg: cfg,
+		timing: timing{initial: cfg.InitialTimeout, floor: cfg.MinTimeout, ceiling: cfg.MaxTimeout,
+			giveUp: cfg.GiveUp, unanswered: cfg.Unanswered},
+		ledger:  newLedger(&cfg),
+		caps:    newCaps(&cfg),
+		sources: newSources(&cfg),
 		headers: newHeaders(),
 		epoch:   time.Now().Add(-time.Second), // instant 0 is "never"
 		reports: newReporter(cfg.Logger),
@@ -61,20 +70,36 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 	s.opener = newOpener(s.root.Load)
 	s.SetRoot(root)
 	s.SetClients(cfg.Clients)
+	if err := s.SetNetworks(cfg.Networks); err != nil {
+		return nil, err
+	}
 
-	// With port 0, the kernel picks one that is free for the first address; it
-	// need not be for the others.
-	left := inherit(cfg.Sockets, cfg.Logger)
+	if cfg.Uploads != nil || cfg.Netascii {
+		if s.handover, err = newHandover(s); err != nil {
+			return nil, fmt.Errorf("tftp: %w", err)
+		}
+	}
+	if err := s.listenAnywhere(); err != nil {
+		s.handover.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// listenAnywhere is listen, again where port 0 needs it: the kernel picks one
+// that is free for the first address; it need not be for the others.
+func (s *Server) listenAnywhere() error {
+	left := inherit(s.cfg.Sockets, s.cfg.Logger)
 	for try := 0; ; try++ {
 		err := s.listen(left)
 		if err == nil {
 			s.restore(left)
-			return s, nil
+			return nil
 		}
 		s.closeWorkers()
-		if cfg.Port != 0 || try == 9 || !errors.Is(err, unix.EADDRINUSE) {
+		if s.cfg.Port != 0 || try == 9 || !errors.Is(err, unix.EADDRINUSE) {
 			left.close()
-			return nil, err
+			return err
 		}
 	}
 }
@@ -112,6 +137,9 @@ func (s *Server) listen(left *estate) error {
 			if err != nil {
 				return err
 			}
+			if e == nil {
+				continue
+			}
 			if err := w.listen(e); err != nil {
 				return err
 			}
@@ -120,13 +148,18 @@ func (s *Server) listen(left *estate) error {
 			}
 		}
 	}
+	if s.cfg.SinglePort {
+		return s.listenOn(left)
+	}
 	return nil
 }
 
-// openEndpoint opens sockets for addr, or goes on with a former process's.
+// openEndpoint opens sockets for addr, or goes on with a former process's. nil:
+// the worker gets none. In single-port mode that process's number of sockets stays:
+// with another, the kernel would find other workers for the transfers.
 func (s *Server) openEndpoint(left *estate, addr netip.Addr) (*endpoint, error) {
 	e, err := left.take(addr, s.port, &s.cfg)
-	if e != nil || err != nil {
+	if e != nil || err != nil || s.cfg.SinglePort && left.served[addr] {
 		return e, err
 	}
 	if e, err = openEndpoint(addr, s.port, &s.cfg); err == nil {
@@ -168,13 +201,14 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	grace := s.cfg.Grace
-	if s.handover != nil {
+	if s.lasting != nil {
 		grace = 0
 	}
 	for _, w := range s.workers {
 		w.order(func(w *worker) { w.beginStop(grace) })
 	}
 	loops.Wait()
+	s.handover.stop()
 	s.opener.stop()
 	s.reports.stop()
 	s.state.Store(closed)
@@ -192,6 +226,7 @@ func (s *Server) Close() error {
 				}
 			})
 		}
+		s.handover.stop()
 		s.closeWorkers()
 	}
 	return nil
@@ -204,11 +239,11 @@ func (s *Server) closeWorkers() {
 	if s.state.Load() == listening {
 		s.workers = nil // Listen tries again
 	}
-	if s.handover != nil {
-		if err := s.handover.Close(); err != nil {
+	if s.lasting != nil {
+		if err := s.lasting.Close(); err != nil {
 			s.cfg.Logger.Warn("closing the transfers' state", zap.Error(err))
 		}
-		s.handover = nil
+		s.lasting = nil
 	}
 }
 
@@ -232,22 +267,13 @@ func (s *Server) allowed(a netip.Addr) bool { return (*s.clients.Load())(a) }
 // clock returns the time for the state machines.
 func (s *Server) clock() instant { return instant(time.Since(s.epoch)) }
 
-// admit lets one more transfer in, if there is room; leave makes room.
-func (s *Server) admit() bool {
-	if s.active.Add(1) <= int64(s.cfg.MaxTransfers) {
-		return true
-	}
-	s.leave()
-	return false
-}
-
-func (s *Server) leave() { s.active.Add(-1) }
-
 // Stats returns the totals.
 func (s *Server) Stats() Stats {
-	st := Stats{Active: int(s.active.Load()), Restored: s.restored, Lost: s.lost}
+	st := Stats{Restored: s.restored, Lost: s.lost}
+	st.Active, st.Queued = s.ledger.counts()
 	for _, w := range s.workers {
 		w.counters.add(&st)
 	}
+	s.handover.add(&st)
 	return st
 }

@@ -69,7 +69,7 @@ func (s *simulation) serve() {
 	if !s.begun || s.end != running {
 		return
 	}
-	oack, from, to := s.x.due()
+	oack, from, to := s.x.due(s.now)
 	if oack {
 		s.x.sentOACK(s.now, &testTiming)
 		s.fromServer(s.x.grant.appendOACK(nil, s.x.size))
@@ -300,7 +300,7 @@ func FuzzAck(f *testing.F) {
 				}
 				return
 			}
-			oack, from, to := x.due()
+			oack, from, to := x.due(now)
 			if oack {
 				x.sentOACK(now, &testTiming)
 			}

@@ -33,7 +33,7 @@ func (s *Server) Transfers(ctx context.Context) []TransferInfo {
 		case <-ctx.Done():
 		}
 	}
-	return all
+	return append(all, s.handover.transfers()...)
 }
 
 // Hung returns how many loops have not come round for longer than limit, which
@@ -66,7 +66,7 @@ type slotCopy struct {
 func (w *worker) copySlots() []slotCopy {
 	copies := make([]slotCopy, 0, w.running)
 	w.table.each(func(id slotID, s *slot) {
-		if s.phase == ended {
+		if s.phase == ended || s.phase == waiting {
 			return
 		}
 		c := slotCopy{slot: *s, tid: w.endpoints[s.peer.endpoint].tid}
@@ -83,7 +83,7 @@ func (c *slotCopy) info(epoch time.Time) TransferInfo {
 		Client: c.peer.addrPort(), Server: netip.AddrPortFrom(netip.AddrFrom16(c.local).Unmap(), c.tid),
 		File: c.path, Size: c.size, Offset: c.acknowledged(),
 		Blksize: int(c.grant.blksize), Window: int(c.grant.window),
-		Started: epoch.Add(time.Duration(c.started)), RTT: time.Duration(c.rtt.shortest) * time.Microsecond,
+		Started: epoch.Add(time.Duration(c.started)), RTT: c.rtt.estimate(),
 		Retransmits: uint64(c.retransmits),
 	}
 }

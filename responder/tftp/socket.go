@@ -1,9 +1,10 @@
 package tftp
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"math/big"
 	"net"
 	"net/netip"
 	"strconv"
@@ -23,7 +24,7 @@ type endpoint struct {
 	v6       bool
 	addr     netip.Addr
 	requests int    // socket on the request port
-	data     int    // socket of the transfers
+	data     int    // socket of the transfers; in single-port mode the same
 	tid      uint16 // its port
 	number   uint16 // in the socket store, and in the state that outlives us
 	surplus  bool   // of a former process; closed when its last transfer ends
@@ -31,11 +32,14 @@ type endpoint struct {
 	gso      bool   // data can segment
 	watched  bool   // EPOLLOUT is asked for: data's buffer was full
 
-	index        uint8    // among the worker's
-	ready, round []slotID // transfers that have something due; the ones of this round
-	out          sender
-	settle       func(*staged, unix.Errno) // what becomes of out's messages
-	drops        [2]uint32                 // the kernel's last counts for requests and data
+	index   uint8 // among the worker's
+	flows   map[*account]*flow
+	ring    ring     // flows that have something due
+	parking parking  // flows that the caps hold back
+	round   []slotID // transfers that had a burst in this round
+	out     sender
+	settle  func(*staged, unix.Errno) // what becomes of out's messages
+	drops   [2]uint32                 // the kernel's last counts for requests and data
 }
 
 // openEndpoint opens a worker's sockets for addr. Port 0 lets the kernel pick.
@@ -45,7 +49,12 @@ func openEndpoint(addr netip.Addr, port uint16, cfg *Config) (*endpoint, error) 
 	if e.requests, err = openSocket(addr, port, true); err != nil {
 		return nil, err
 	}
-	if e.data, err = openDataSocket(addr, cfg.DataPorts); err == nil {
+	if cfg.SinglePort {
+		e.data = e.requests
+	} else {
+		e.data, err = openDataSocket(addr, cfg.DataPorts)
+	}
+	if err == nil {
 		err = e.open(cfg)
 	}
 	if err != nil {
@@ -61,6 +70,7 @@ func (e *endpoint) open(cfg *Config) (err error) {
 		return err
 	}
 	e.gso = cfg.GSO && canSegment(e.data)
+	e.flows = map[*account]*flow{}
 	e.out.init(e)
 	return nil
 }
@@ -68,9 +78,12 @@ func (e *endpoint) open(cfg *Config) (err error) {
 // port returns the port of the request socket.
 func (e *endpoint) port() (uint16, error) { return localPort(e.requests) }
 
-// stopRequests closes the request socket.
+// single says that requests and transfers share a port.
+func (e *endpoint) single() bool { return e.requests == e.data }
+
+// stopRequests closes the request socket, unless transfers need it.
 func (e *endpoint) stopRequests() {
-	if e.requests >= 0 {
+	if e.requests >= 0 && !e.single() {
 		unix.Close(e.requests)
 		e.requests = -1
 	}
@@ -80,17 +93,23 @@ func (e *endpoint) close() {
 	e.stopRequests()
 	if e.data >= 0 {
 		unix.Close(e.data)
-		e.data = -1
 	}
+	e.requests, e.data = -1, -1
 }
 
 // openDataSocket opens a socket on a port of the range, on any if that is zero.
+// Who can guess the port can acknowledge what was never received. The kernel
+// picks at random (udp_lib_get_port), and so do we.
 func openDataSocket(addr netip.Addr, ports [2]uint16) (int, error) {
 	if ports[0] == 0 {
 		return openSocket(addr, 0, false)
 	}
 	n := int(ports[1]) - int(ports[0]) + 1
-	first := rand.IntN(n)
+	r, err := rand.Int(rand.Reader, big.NewInt(int64(n)))
+	if err != nil {
+		return -1, fmt.Errorf("tftp: data port: %w", err)
+	}
+	first := int(r.Int64())
 	for i := range n {
 		fd, err := openSocket(addr, ports[0]+uint16((first+i)%n), false)
 		if !errors.Is(err, unix.EADDRINUSE) {
@@ -101,7 +120,7 @@ func openDataSocket(addr netip.Addr, ports [2]uint16) (int, error) {
 }
 
 // openSocket opens and binds a UDP socket. Shared ones belong to a group of
-// sockets on one port and only receive; the others also take ICMP errors.
+// sockets on one port.
 func openSocket(addr netip.Addr, port uint16, shared bool) (int, error) {
 	family := unix.AF_INET
 	if addr.Is6() {
@@ -154,13 +173,15 @@ func setOptions(fd int, addr netip.Addr, shared bool) error {
 		// Boot clients cannot lower a block size once it is granted: no DF.
 		set = append(set, option{unix.SOL_IP, unix.IP_PKTINFO, 1}, option{unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT})
 	}
-	switch {
-	case shared:
-		set = append(set, option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1})
-	case addr.Is6():
+	// Within a group, an ICMP error comes to the socket that the client's own
+	// packets come to: the kernel hashes the addresses of the packet that met it.
+	if addr.Is6() {
 		set = append(set, option{unix.SOL_IPV6, unix.IPV6_RECVERR, 1})
-	default:
+	} else {
 		set = append(set, option{unix.SOL_IP, unix.IP_RECVERR, 1})
+	}
+	if shared {
+		set = append(set, option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1})
 	}
 	for _, o := range set {
 		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {

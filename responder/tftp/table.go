@@ -5,7 +5,7 @@ import (
 	"strconv"
 
 	"github.com/xdpxe/xdpxe/responder/content"
-	"github.com/xdpxe/xdpxe/responder/tftp/handover"
+	"github.com/xdpxe/xdpxe/responder/tftp/resume"
 )
 
 // peer identifies a client to a worker: it sends from here, to one of the
@@ -38,9 +38,12 @@ type slot struct {
 	started instant
 	serial  uint32 // changes with each use: a late result of a lookup tells by it
 	timer   int32  // place in the worker's timers, -1: none
+	before  slotID // in its flow's list, while it is queued
+	after   slotID
 	mtu     uint16 // of the interface the request came in on; 0: unknown or beyond 65,535
 	used    bool
-	queued  bool // in a ready queue of the worker; true across uses of the slot
+	queued  bool // in its flow's list: something is due
+	staged  bool // in the batch of this round
 	lingers bool // ended, and waits for late packets
 	whole   bool // no segmentation offload: the route refuses it
 }
@@ -52,7 +55,8 @@ type chunk struct {
 	slots [chunkSize]slot
 	files [chunkSize]*content.File
 
-	records [chunkSize]*handover.Record // nil: the transfer ends with the process
+	records [chunkSize]*resume.Record // nil: the transfer ends with the process
+	flows   [chunkSize]*flow
 }
 
 // slotID names a slot of a table.
@@ -73,13 +77,16 @@ func (t *table) file(id slotID) *content.File { return t.chunks[id/chunkSize].fi
 
 func (t *table) setFile(id slotID, f *content.File) { t.chunks[id/chunkSize].files[id%chunkSize] = f }
 
-func (t *table) record(id slotID) *handover.Record {
+func (t *table) record(id slotID) *resume.Record {
 	return t.chunks[id/chunkSize].records[id%chunkSize]
 }
 
-func (t *table) setRecord(id slotID, r *handover.Record) {
+func (t *table) setRecord(id slotID, r *resume.Record) {
 	t.chunks[id/chunkSize].records[id%chunkSize] = r
 }
+func (t *table) flow(id slotID) *flow { return t.chunks[id/chunkSize].flows[id%chunkSize] }
+
+func (t *table) setFlow(id slotID, f *flow) { t.chunks[id/chunkSize].flows[id%chunkSize] = f }
 
 // find returns the slot of a client's transfer.
 func (t *table) find(p peer) (slotID, *slot, bool) {
@@ -102,12 +109,12 @@ func (t *table) add(p peer) (slotID, *slot) {
 	id := t.free[len(t.free)-1]
 	t.free = t.free[:len(t.free)-1]
 	s := t.slot(id)
-	*s = slot{peer: p, serial: s.serial + 1, timer: -1, used: true, queued: s.queued}
+	*s = slot{peer: p, serial: s.serial + 1, timer: -1, used: true}
 	t.byPeer[p] = id
 	return id, s
 }
 
-// remove gives a slot back. Its file must be gone by then.
+// remove gives a slot back. Its file and its flow must be gone by then.
 func (t *table) remove(id slotID) {
 	s := t.slot(id)
 	delete(t.byPeer, s.peer)

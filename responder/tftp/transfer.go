@@ -17,25 +17,40 @@ type transfer struct {
 	deadline  instant // of the retransmission timer
 	sentFirst instant // when base was last sent
 	sentLast  instant // when anything was last sent
+	resume    instant // until when the rest of the window is held back (pace.go)
+
+	// twice is one past the highest block that was sent more than once; the OACK
+	// counts as block 0. The acknowledgement of such a block tells no round trip (Karn).
+	twice uint64
 
 	id          uint64 // of the request
 	retransmits uint32 // blocks sent again
 	rtt         roundTrip
 	grant       grant
+	inBurst     uint16 // blocks of the present burst that left
+	resent      uint16 // blocks sent again by timer since the last progress
+	echoes      uint16 // acknowledgements of base-1 that are still to come without a loss
 	phase       phase
-	tries       uint8 // retransmissions by timer since progress
+	tries       uint8 // retransmissions by timer since the last sample or loss: the back-off
+	repeats     uint8 // repeated requests answered since the last of those
+	answered    bool  // something was acknowledged: the client is where it says it is
 	oackDue     bool
+	timedOut    bool // the timer has run out since the last progress
+	probing     bool // the last block sent is due again
 	// repeated: blocks from base on were sent a second time since the last
 	// progress, by ACK(base-1) or a partial acknowledgement.
 	repeated bool
-	// ambiguous: something that waits for its acknowledgement was sent twice.
-	ambiguous bool
 }
+
+// maxRepeats bounds the answers to repetitions of a request between two
+// retransmissions by timer: its source may be forged.
+const maxRepeats = 2
 
 type phase uint8
 
 const (
-	opening     phase = iota // the file is being looked up
+	waiting     phase = iota // for a place
+	opening                  // the file is being looked up
 	negotiating              // OACK sent or due, ACK 0 awaited
 	sending
 	ended // kept a while to absorb late packets
@@ -47,7 +62,7 @@ func (t *transfer) start(now instant, size int64, g grant, tm *timing) {
 	t.base, t.next, t.high = 1, 1, 1
 	t.last = uint64(size)/uint64(g.blksize) + 1
 	t.progress = now
-	t.deadline = now.add(tm.rto(&t.grant, 0))
+	t.deadline = now.add(t.rto(tm))
 	t.phase = sending
 	if g.options != 0 {
 		t.phase = negotiating
@@ -56,39 +71,58 @@ func (t *transfer) start(now instant, size int64, g grant, tm *timing) {
 }
 
 // due returns what may be sent now: the OACK, or blocks from up to but not including to.
-func (t *transfer) due() (oack bool, from, to uint64) {
-	switch t.phase {
-	case negotiating:
+func (t *transfer) due(now instant) (oack bool, from, to uint64) {
+	switch {
+	case t.phase == negotiating:
 		return t.oackDue, 0, 0
-	case sending:
-		return false, t.next, min(t.base+uint64(t.grant.window), t.last+1)
+	case t.phase == sending && t.probing:
+		return false, t.next - 1, t.next
+	case t.phase == sending && now >= t.resume:
+		return false, t.next, t.burstEnd()
 	}
 	return false, 0, 0
 }
 
-// pending says whether anything is due.
-func (t *transfer) pending() bool {
-	oack, from, to := t.due()
+// pending says whether anything is due now.
+func (t *transfer) pending(now instant) bool {
+	oack, from, to := t.due(now)
 	return oack || from < to
 }
+
+// unsent says whether anything may be sent without an acknowledgement, now or after a pause.
+func (t *transfer) unsent() bool { return t.pending(t.resume) }
+
+// windowEnd is one past the last block that may be sent without an acknowledgement.
+func (t *transfer) windowEnd() uint64 { return min(t.base+uint64(t.grant.window), t.last+1) }
 
 // sentOACK says that the OACK left.
 func (t *transfer) sentOACK(now instant, tm *timing) {
 	t.oackDue = false
+	if t.sentLast != 0 {
+		t.twice = 1
+	}
 	t.sent(now, tm)
 }
 
 // sentData says that the blocks from next up to but not including to left.
 // It returns how many of them had been sent before.
 func (t *transfer) sentData(to uint64, now instant, tm *timing) (again uint64) {
+	if t.probing {
+		t.probing = false
+		t.next-- // for a moment
+	}
 	if t.next < t.high {
 		again = min(to, t.high) - t.next
-		t.ambiguous = true
+		t.twice = max(t.twice, t.next+again)
 		t.retransmits += uint32(again)
+		if t.timedOut {
+			t.resent += uint16(again)
+		}
 	}
 	if t.next == t.base {
 		t.sentFirst = now
 	}
+	t.pace(to, now)
 	t.next = to
 	t.high = max(t.high, to)
 	t.sent(now, tm)
@@ -97,7 +131,14 @@ func (t *transfer) sentData(to uint64, now instant, tm *timing) (again uint64) {
 
 func (t *transfer) sent(now instant, tm *timing) {
 	t.sentLast = now
-	t.deadline = now.add(tm.rto(&t.grant, t.tries))
+	t.deadline = now.add(t.rto(tm))
+}
+
+// restart makes the window due again from base on.
+func (t *transfer) restart() {
+	t.probing = false
+	t.next = t.base
+	t.newBurst()
 }
 
 // ack takes an acknowledgement of wire block n. It returns Complete or running.
@@ -107,7 +148,7 @@ func (t *transfer) ack(n uint16, now instant, tm *timing) Outcome {
 		if n == 0 && t.sentLast != 0 {
 			t.phase = sending
 			t.oackDue = false
-			t.advanced(now, tm)
+			t.advanced(0, now, tm)
 		}
 	case sending:
 		return t.ackData(uint64(n-uint16(t.base-1)), now, tm)
@@ -125,33 +166,40 @@ func (t *transfer) ackData(distance uint64, now instant, tm *timing) Outcome {
 		if t.base > t.last {
 			return Complete
 		}
-		partial := t.next > t.base
-		if partial {
-			t.ambiguous = true
-		}
 		soon := t.rtt.tooSoon(now.since(t.sentFirst))
-		t.advanced(now, tm)
+		partial := t.next > t.base
+		t.advanced(t.base-1, now, tm)
 		if partial && soon {
 			break // about an earlier sending of these blocks; the last one is on its way
 		}
 		// Whatever was sent beyond is lost to the client: it goes on from base
 		// (RFC 7440, 4). The repetition counts as the one that ACK(base-1) may cause.
-		t.next = t.base
+		t.restart()
 		t.repeated = partial
 	}
 	return running
 }
 
-// advanced takes note that something new was acknowledged.
-func (t *transfer) advanced(now instant, tm *timing) {
-	if !t.ambiguous {
+// advanced takes note that block n and all before were acknowledged. The round
+// trip is that of the last block sent: a client acknowledges a window when it
+// has all of it, which takes longer than a round trip from the first one on.
+// The back-off stays until there is a sample, lest a client that has become slow
+// be sent everything twice for ever (Karn).
+func (t *transfer) advanced(n uint64, now instant, tm *timing) {
+	switch {
+	case n+1 < t.next:
+		t.tries = 0 // something was lost: the timer was right
+	case n >= t.twice:
 		t.rtt.sample(now.since(t.sentLast))
+		t.tries = 0
 	}
+	t.answered = true
 	t.progress = now
-	t.tries = 0
-	t.ambiguous = false
-	t.repeated = false
-	t.deadline = now.add(tm.rto(&t.grant, 0))
+	t.repeated, t.timedOut, t.probing = false, false, false
+	// What was sent again by timer may have been there all the time. Firmware
+	// acknowledges each of these blocks once more, which says nothing of a loss.
+	t.echoes, t.resent = t.resent, 0
+	t.deadline = now.add(t.rto(tm))
 }
 
 // lostBase takes ACK(base-1): the window's first block is lost, or the answer to
@@ -160,7 +208,11 @@ func (t *transfer) lostBase(now instant) {
 	if t.grant.window == 1 || t.repeated || t.next == t.base || t.rtt.tooSoon(now.since(t.sentFirst)) {
 		return
 	}
-	t.next = t.base
+	if t.echoes > 0 {
+		t.echoes--
+		return
+	}
+	t.restart()
 	t.repeated = true
 }
 
@@ -169,18 +221,23 @@ func (t *transfer) lostBase(now instant) {
 // client starts over, which takes a new transfer.
 func (t *transfer) again(now instant) (restart bool) {
 	switch t.phase {
-	case opening:
+	case waiting, opening:
 		return false
 	case negotiating:
-		t.oackDue = true
-		t.ambiguous = true
+		if t.repeats < maxRepeats {
+			t.repeats++
+			t.oackDue = true
+		}
 		return false
 	case sending:
-		if t.grant.options == 0 && t.base == 1 {
-			t.next = t.base
-			return false
+		if t.answered {
+			return now.since(t.progress) >= restartAfter
 		}
-		return now.since(t.progress) >= restartAfter
+		if t.repeats < maxRepeats {
+			t.repeats++
+			t.restart()
+		}
+		return false
 	}
 	return true
 }
@@ -191,21 +248,34 @@ func (t *transfer) expire(now instant, tm *timing) Outcome {
 	if now < t.deadline {
 		return running
 	}
-	if now.since(t.progress) >= tm.patience(&t.grant) {
+	if now.since(t.progress) >= t.patience(tm) {
 		if t.high > t.last {
 			return Complete
 		}
 		return TimedOut
 	}
-	if !t.pending() {
+	if !t.unsent() {
 		t.tries = min(t.tries+1, 254)
-		t.repeated = false
-		t.ambiguous = true
+		t.repeats = 0
 		t.oackDue = t.phase == negotiating
-		t.next = t.base
+		t.silence()
 	}
-	t.deadline = now.add(tm.rto(&t.grant, t.tries))
+	t.deadline = now.add(t.rto(tm))
 	return running
+}
+
+// silence takes it that there was no answer in time. First, the last block is
+// sent again (RFC 8985, 7): clients that lack it or others before it say so, or
+// have the window complete, and a client that is merely slow gets one block too
+// many instead of a window. If that does not help, the window goes again, and
+// so it does at once where the wait was not a short one by estimate.
+func (t *transfer) silence() {
+	_, known := t.rtt.timeout()
+	t.probing = t.phase == sending && known && !t.timedOut && t.next > t.base+1
+	t.timedOut, t.repeated, t.echoes = true, false, 0
+	if !t.probing {
+		t.restart()
+	}
 }
 
 // unreachable takes an ICMP destination unreachable: after the final block, it

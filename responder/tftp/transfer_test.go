@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-var testTiming = timing{initial: time.Second, max: 4 * time.Second, giveUp: 30 * time.Second}
+var testTiming = timing{initial: time.Second, floor: 20 * time.Millisecond, ceiling: 4 * time.Second, giveUp: 30 * time.Second, unanswered: 15 * time.Second}
 
 // machine drives a transfer by hand. A millisecond passes before each event.
 type machine struct {
@@ -38,7 +38,7 @@ func newRunning(t *testing.T, blocks, window int) *machine {
 
 // drain sends all that is due and says what it was.
 func (m *machine) drain() string {
-	oack, from, to := m.x.due()
+	oack, from, to := m.x.due(m.now)
 	switch {
 	case oack:
 		m.x.sentOACK(m.now, &testTiming)
@@ -94,11 +94,11 @@ func TestNegotiation(t *testing.T) {
 		m.sends("OACK")
 		m.sends("")
 		sent, after := m.untilEnd()
-		want := []string{"1s OACK", "3s OACK", "7s OACK", "11s OACK", "15s OACK", "19s OACK", "23s OACK", "27s OACK"}
+		want := []string{"1s OACK", "3s OACK", "7s OACK", "11s OACK"}
 		if fmt.Sprint(sent) != fmt.Sprint(want) {
 			t.Errorf("sent %v, want %v", sent, want)
 		}
-		if m.end != TimedOut || after < 30*time.Second {
+		if m.end != TimedOut || after != 15*time.Second {
 			t.Errorf("%v after %v", m.end, after)
 		}
 	})
@@ -149,11 +149,31 @@ func TestWindow(t *testing.T) {
 		m.acks(0)
 		m.sends("1-4")
 		m.wait(time.Second)
-		m.sends("1-4")
-		m.acks(0)
+		m.sends("4-4")
+		m.acks(0) // and nothing before it is there
 		m.sends("1-4")
 		m.acks(0)
 		m.sends("")
+	})
+	t.Run("a block sent again in vain is answered once more, which is no loss", func(t *testing.T) {
+		m := newRunning(t, 20, 4)
+		m.sends("1-4")
+		m.wait(20 * time.Millisecond)
+		m.sends("4-4")
+		m.acks(4) // of the first sending
+		m.sends("5-8")
+		m.acks(4) // of the second
+		m.sends("")
+		m.acks(4) // this one is about 5
+		m.sends("5-8")
+	})
+	t.Run("the last block sent again tells what is missing", func(t *testing.T) {
+		m := newRunning(t, 20, 4)
+		m.sends("1-4")
+		m.wait(20 * time.Millisecond)
+		m.sends("4-4")
+		m.acks(2)
+		m.sends("3-6")
 	})
 	statement(t, "H4 H5", "block 2 lost: 2 to 5 once, then 6 to 9", func(t *testing.T) {
 		m := newRunning(t, 20, 4)
@@ -252,14 +272,29 @@ func TestRetransmission(t *testing.T) {
 		m := newRunning(t, 20, 4)
 		m.sends("1-4")
 		sent, after := m.untilEnd()
-		want := []string{"1s 1-4", "3s 1-4", "7s 1-4", "11s 1-4", "15s 1-4", "19s 1-4", "23s 1-4", "27s 1-4"}
+		want := []string{"20ms 4-4", "60ms 1-4", "140ms 1-4", "300ms 1-4", "620ms 1-4", "1.26s 1-4", "2.54s 1-4", "5.1s 1-4",
+			"9.1s 1-4", "13.1s 1-4", "17.1s 1-4", "21.1s 1-4", "25.1s 1-4", "29.1s 1-4"}
 		if fmt.Sprint(sent) != fmt.Sprint(want) || m.end != TimedOut || after < 30*time.Second {
 			t.Errorf("sent %v, %v after %v", sent, m.end, after)
 		}
 	})
-	t.Run("a negotiated timeout is the server's", func(t *testing.T) {
+	t.Run("before there is a round trip, the initial wait", func(t *testing.T) {
+		m := newMachine(t, 20, 4)
+		m.sends("OACK")
+		m.wait(time.Second)
+		m.sends("OACK")
+		m.acks(0) // of which of the two?
+		m.sends("1-4")
+		sent, after := m.untilEnd()
+		if len(sent) < 5 || fmt.Sprint(sent[:2]) != "[2s 1-4 6s 1-4]" || after < 30*time.Second {
+			t.Errorf("sent %v, ended after %v", sent, after)
+		}
+	})
+	t.Run("a negotiated timeout is the server's where nothing better is known", func(t *testing.T) {
 		m := newMachine(t, 20, 4)
 		m.x.grant.timeout = 10
+		m.sends("OACK")
+		m.wait(time.Second) // it is not negotiated yet
 		m.sends("OACK")
 		m.acks(0)
 		m.sends("1-4")
@@ -268,17 +303,50 @@ func TestRetransmission(t *testing.T) {
 			t.Errorf("sent %v, ended after %v", sent, after)
 		}
 	})
-	t.Run("progress starts the back-off anew", func(t *testing.T) {
+	t.Run("a negotiated timeout bounds the back-off of an estimate", func(t *testing.T) {
+		m := newMachine(t, 20, 4)
+		m.x.grant.timeout = 1
+		m.sends("OACK")
+		m.acks(0)
+		m.sends("1-4")
+		sent, _ := m.untilEnd()
+		if got := fmt.Sprint(sent[:8]); got != "[20ms 4-4 60ms 1-4 140ms 1-4 300ms 1-4 620ms 1-4 1.26s 1-4 2.26s 1-4 3.26s 1-4]" {
+			t.Errorf("sent %v", got)
+		}
+	})
+	t.Run("the back-off stays until a round trip is known again", func(t *testing.T) {
 		m := newRunning(t, 20, 1)
 		m.sends("1-1")
-		m.wait(time.Second)
+		m.wait(20 * time.Millisecond)
 		m.sends("1-1")
-		m.wait(2 * time.Second)
+		m.wait(40 * time.Millisecond)
 		m.sends("1-1")
-		m.acks(1)
+		m.acks(1) // of which of the three?
 		m.sends("2-2")
-		m.wait(time.Second)
+		m.wait(79 * time.Millisecond)
+		m.sends("")
+		m.wait(time.Millisecond)
 		m.sends("2-2")
+		m.acks(2)
+		m.sends("3-3")
+		m.acks(3) // sent once
+		m.sends("4-4")
+		m.wait(20 * time.Millisecond)
+		m.sends("4-4")
+	})
+	t.Run("a client that becomes slow is not sent everything twice for ever", func(t *testing.T) {
+		m := newRunning(t, 2000, 4)
+		for n := 4; n < 400; n += 4 {
+			m.drain()
+			for waited := 0; waited < 50; waited++ { // a disk that takes 50 ms for each window
+				m.wait(time.Millisecond)
+				m.drain()
+			}
+			m.acks(uint16(n))
+		}
+		if again := m.x.retransmits; again > 5*4 {
+			t.Errorf("%d blocks were sent again", again)
+		}
 	})
 	t.Run("what could not be sent yet is no time-out", func(t *testing.T) {
 		m := newRunning(t, 20, 4)
@@ -294,7 +362,7 @@ func TestRetransmission(t *testing.T) {
 		m.acks(4)
 		m.sends("5-6")
 		sent, _ := m.untilEnd()
-		if m.end != Complete || len(sent) < 3 || len(sent) > 10 || sent[0] != "1s 5-6" {
+		if m.end != Complete || len(sent) < 3 || len(sent) > 14 || sent[1] != "60ms 5-6" {
 			t.Errorf("%v after %v", m.end, sent)
 		}
 	})
@@ -425,7 +493,7 @@ func TestRepeatedRequest(t *testing.T) {
 	})
 	t.Run("while the file is looked up", func(t *testing.T) {
 		var x transfer
-		if x.again(1) || x.pending() {
+		if x.again(1) || x.pending(1) {
 			t.Error("something is due")
 		}
 	})

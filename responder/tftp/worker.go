@@ -15,6 +15,7 @@ const (
 	recvBatches  = 4               // of one socket before the others have their turn
 	lingering    = 5 * time.Second // that an ended transfer absorbs late packets
 	maxLinger    = 1024            // of them at a time
+	maxBehind    = 8               // rounds without the timers
 	strangerRate = 50              // ERROR 5 a second, and at once
 )
 
@@ -43,6 +44,9 @@ type worker struct {
 	errors    errorQueue
 	incoming  datagram
 	strangers bucket
+	queue     map[slotID]queued // requests that wait for a place
+	unread    uint64            // times that a socket was left with more to read
+	behind    int               // rounds since the timers had their turn
 	stopping  bool
 	stopAt    instant
 
@@ -59,9 +63,10 @@ const (
 )
 
 func newWorker(s *Server) (*worker, error) {
-	w := &worker{server: s, epoll: -1, wake: -1, counters: new(counters), table: newTable(), recv: newReceiver(), gone: make(chan struct{})}
+	w := &worker{server: s, epoll: -1, wake: -1, counters: new(counters), table: newTable(), recv: newReceiver(),
+		queue: map[slotID]queued{}, gone: make(chan struct{})}
 	w.timers.slot = w.table.slot
-	w.strangers = bucket{rate: strangerRate, level: strangerRate}
+	w.strangers = bucket{rate: strangerRate, most: strangerRate, level: strangerRate}
 	var err error
 	if w.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("tftp: epoll: %w", err)
@@ -84,7 +89,7 @@ func (w *worker) listen(e *endpoint) error {
 	e.index = uint8(i)
 	e.settle = func(m *staged, errno unix.Errno) { w.settle(e, m, errno) }
 	err := w.watch(unix.EPOLL_CTL_ADD, e.data, 2*i+tagData, unix.EPOLLIN)
-	if e.requests >= 0 {
+	if e.requests >= 0 && !e.single() {
 		err = errors.Join(err, w.watch(unix.EPOLL_CTL_ADD, e.requests, 2*i+tagRequests, unix.EPOLLIN))
 	}
 	return err
@@ -137,18 +142,25 @@ func (w *worker) run() error {
 		if w.stopping && (w.running == 0 || w.now >= w.stopAt) {
 			return nil
 		}
-		n, err := unix.EpollWait(w.epoll, events[:], w.wait())
-		if err != nil && err != unix.EINTR {
-			return fmt.Errorf("tftp: epoll_wait: %w", err)
+		n, errno := epollWait(w.epoll, events[:], w.wait())
+		if errno != 0 && errno != unix.EINTR {
+			return fmt.Errorf("tftp: epoll_wait: %w", errno)
 		}
 		w.now = w.server.clock()
 		w.turned.Store(int64(w.now))
-		for i := range max(n, 0) {
+		unread := w.unread
+		for i := range n {
 			if err := w.event(&events[i]); err != nil {
 				return err
 			}
 		}
-		w.expire()
+		// Silence is not silence while acknowledgements wait to be read, but not for ever.
+		if w.unread != unread && w.behind < maxBehind {
+			w.behind++
+		} else {
+			w.behind = 0
+			w.expire()
+		}
 		for _, e := range w.endpoints {
 			w.sendRound(e)
 		}
@@ -156,22 +168,27 @@ func (w *worker) run() error {
 	}
 }
 
-// wait returns how long the loop may sleep, in milliseconds.
-func (w *worker) wait() int {
+// wait returns how long the loop may sleep.
+func (w *worker) wait() time.Duration {
+	until := w.now.add(Turn)
 	for _, e := range w.endpoints {
-		if len(e.ready) > 0 && !e.watched {
+		if e.watched {
+			continue
+		}
+		if e.ring.first != nil {
 			return 0
 		}
+		if len(e.parking) > 0 {
+			until = min(until, e.parking[0].until)
+		}
 	}
-	until := w.now.add(Turn)
 	if w.stopping {
 		until = min(until, w.stopAt)
 	}
 	if _, when, ok := w.timers.first(); ok {
 		until = min(until, when)
 	}
-	// Rounded up: a timer is late rather than a loop without sleep.
-	return int(max(0, (until.since(w.now)+time.Millisecond-1)/time.Millisecond))
+	return max(0, until.since(w.now))
 }
 
 // event serves one descriptor that has something.
@@ -227,7 +244,7 @@ func (w *worker) receive(e *endpoint, which int) error {
 				e.drops[which] = d.drops
 			}
 			d.from.endpoint = e.index
-			if which == tagRequests {
+			if which == tagRequests || e.single() && !ofTransfer(d.payload) {
 				w.onRequest(e, d)
 			} else {
 				w.onPacket(e, d)
@@ -237,21 +254,27 @@ func (w *worker) receive(e *endpoint, which int) error {
 			return nil
 		}
 	}
+	w.unread++
 	return nil
 }
 
 // beginStop lets no request in any more and the loop end after grace.
 func (w *worker) beginStop(grace time.Duration) {
 	for _, e := range w.endpoints {
-		w.unwatch(e.requests)
-		e.stopRequests()
+		if !e.single() {
+			w.unwatch(e.requests)
+			e.stopRequests()
+		}
+	}
+	for id := range w.queue {
+		w.end(id, w.table.slot(id), Stopped)
 	}
 	w.stopping, w.stopAt = true, w.now.add(grace)
 }
 
 // stop ends all transfers, or leaves them to the next process.
 func (w *worker) stop() {
-	if w.server.handover != nil {
+	if w.server.lasting != nil {
 		w.abandon()
 		return
 	}

@@ -27,12 +27,17 @@ func (w *worker) endWith(id slotID, s *slot, how Outcome, name string, err error
 			size: s.size, sent: s.acknowledged(), took: w.now.since(s.started), retransmits: s.retransmits,
 		})
 	}
-	looked := s.phase != opening
+	e := w.endpoints[s.peer.endpoint]
+	looked := s.phase > opening
+	client := w.table.flow(id).account
+	e.part(&w.table, id, s)
+	if s.phase != waiting || !w.unqueue(id, s, client) {
+		w.server.ledger.leave(client)
+	}
 	s.phase = ended
 	w.running--
-	w.server.leave()
 	if code, text, ok := refusal(how); ok {
-		w.sendError(w.endpoints[s.peer.endpoint], &s.peer, &s.local, code, text)
+		w.sendError(e, &s.peer, &s.local, code, text)
 	}
 	if !looked || w.linger >= maxLinger {
 		w.remove(id)

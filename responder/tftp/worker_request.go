@@ -2,60 +2,101 @@ package tftp
 
 // onRequest takes a datagram from the request port.
 func (w *worker) onRequest(e *endpoint, d *datagram) {
+	if w.stopping {
+		return
+	}
 	req, how := parseRequest(d.payload)
 	if how != NotRequest {
 		w.counters.requests.Add(1)
 	}
 	switch {
-	case !d.unicast:
-		how = NotUnicast // RFC 1123, 4.2.3.5
 	case how == NotRequest:
-	case !w.server.allowed(d.from.ip()):
-		how = NotAllowed
-	}
-	if how != running {
 		w.refuse(e, d, &req, how)
+		return
+	case !d.unicast: // RFC 1123, 4.2.3.5
+		w.refuse(e, d, &req, NotUnicast)
+		return
+	case !w.server.allowed(d.from.ip()):
+		w.refuse(e, d, &req, NotAllowed)
 		return
 	}
 
 	id := requestID(d.payload)
-	if old, s, ok := w.table.find(d.from); ok {
-		switch {
-		case s.phase == ended:
-			w.forget(old, s)
-		case s.id == id && !s.again(w.now):
-			w.counters.repeated.Add(1)
-			w.makeReady(e, old, s)
-			return
-		default:
-			w.end(old, s, Superseded)
-			w.forget(old, s)
+	old, s, found := w.table.find(d.from)
+	if found && how == running && s.phase != ended && s.id == id && !s.again(w.now) {
+		w.counters.repeated.Add(1)
+		if s.phase == waiting {
+			s.deadline = w.now.add(waitPatience)
 		}
+		w.makeReady(e, old, s)
+		return
 	}
+	if w.server.handover.serves(&req, how) && w.server.handover.repeats(d.from, id) {
+		w.counters.repeated.Add(1) // pin/tftp repeats its answers by its own clock
+		return
+	}
+	// What follows is answered, and the source may be a forged one.
+	if over := w.server.sources.take(d.from.ip(), w.now); over != running {
+		how = over
+	}
+	handed := w.server.handover.serves(&req, how)
+	if how != running && !handed {
+		w.refuse(e, d, &req, how)
+		return
+	}
+	if found {
+		if s.phase != ended {
+			w.end(old, s, Superseded)
+		}
+		w.forget(old, s)
+	}
+	if handed {
+		w.handOver(e, d, &req, id)
+		return
+	}
+	w.server.handover.supersede(d.from)
 	w.begin(e, d, &req, id)
 }
 
-// begin makes a transfer and lets its file be looked up.
+// handOver has somebody else serve a request.
+func (w *worker) handOver(e *endpoint, d *datagram, req *request, id uint64) {
+	blksize := w.server.limits(d.from.ip(), interfaceMTU(e.data, d.ifindex)).blksize
+	if how := w.server.handover.begin(e, d, req, id, blksize); how != running {
+		w.refuse(e, d, req, how)
+	}
+}
+
+// begin makes a transfer and lets its file be looked up, when there is a place for it.
 func (w *worker) begin(e *endpoint, d *datagram, req *request, id uint64) {
-	if !w.server.admit() {
-		w.refuse(e, d, req, Full)
+	slotID, s := w.table.add(d.from)
+	client, how, waits := w.server.ledger.enter(d.from.ip(), w, slotID, s.serial)
+	if client == nil {
+		w.table.remove(slotID)
+		w.refuse(e, d, req, how)
 		return
 	}
+	e.join(&w.table, slotID, client)
 	mtu := interfaceMTU(e.data, d.ifindex)
-	l := limits{blksize: w.server.cfg.MaxBlksize, window: w.server.cfg.MaxWindow}
-	if l.blksize == 0 {
-		l.blksize = frameBlksize(mtu, e.v6)
-	}
-	slotID, s := w.table.add(d.from)
 	s.id = id
 	s.local = d.local
 	s.mtu = uint16(min(mtu, 1<<16-1))
 	s.started, s.progress = w.now, w.now
-	s.grant = req.grant(l)
+	s.grant = req.grant(w.server.limits(d.from.ip(), mtu))
+	s.grant.burst = w.server.burst(e.data, d.ifindex)
+	s.phase = opening
 	w.running++
-	if !w.server.opener.ask(lookup{worker: w, id: slotID, serial: s.serial, name: string(req.name)}) {
-		w.end(slotID, s, Busy)
-		w.forget(slotID, s)
+	if waits {
+		w.hold(slotID, s, string(req.name), how)
+		return
+	}
+	w.lookUp(slotID, s, string(req.name))
+}
+
+// lookUp lets the file of a transfer be looked up.
+func (w *worker) lookUp(id slotID, s *slot, name string) {
+	if !w.server.opener.ask(lookup{worker: w, id: id, serial: s.serial, name: name}) {
+		w.end(id, s, Busy)
+		w.forget(id, s)
 	}
 }
 
@@ -90,7 +131,7 @@ func (w *worker) refuse(e *endpoint, d *datagram, req *request, how Outcome) {
 	}
 }
 
-// onPacket takes a datagram from a data port.
+// onPacket takes a datagram that belongs to a transfer: all from a data port do.
 func (w *worker) onPacket(e *endpoint, d *datagram) {
 	p := d.payload
 	if len(p) < headerLen || !d.unicast {
@@ -98,23 +139,30 @@ func (w *worker) onPacket(e *endpoint, d *datagram) {
 	}
 	op := uint16(p[0])<<8 | uint16(p[1])
 	id, s, ok := w.table.find(d.from)
-	if !ok {
+	if !ok || s.local != d.local {
+		if !ok && e.single() && w.server.handover.packet(d) {
+			return
+		}
 		w.counters.strangers.Add(1)
-		if op != opERROR && w.strangers.take(w.now) {
+		if op != opERROR && w.server.allowed(d.from.ip()) && w.strangers.take(w.now) {
 			w.sendError(e, &d.from, &d.local, codeUnknownTID, "unknown transfer")
 		}
 		return
 	}
 	switch {
-	case s.phase == ended || s.phase == opening:
+	case s.phase == ended || s.phase <= opening:
 	case op == opACK:
 		// Longer ones are ACKs all the same: Microsoft's msftwindow adds a byte.
+		answered := s.answered
 		if how := s.ack(uint16(p[2])<<8|uint16(p[3]), w.now, &w.server.timing); how != running {
 			w.end(id, s, how)
 			return
 		}
 		if r := w.table.record(id); r != nil {
 			r.SetBase(s.outstanding())
+		}
+		if s.answered && !answered {
+			w.server.sources.giveBack(d.from.ip(), w.now)
 		}
 		w.timers.set(id, s.deadline)
 		w.makeReady(e, id, s)
@@ -131,7 +179,11 @@ func (w *worker) readErrors(e *endpoint) {
 			return
 		}
 		to.endpoint = e.index
-		if id, s, ok := w.table.find(to); ok && final && s.phase != ended && s.phase != opening {
+		id, s, ok := w.table.find(to)
+		if !ok && final {
+			w.server.handover.unreachable(to)
+		}
+		if ok && final && s.phase != ended && s.phase > opening {
 			if how := s.unreachable(); how == Complete {
 				w.endUnconfirmed(id, s)
 			} else {
@@ -149,12 +201,25 @@ func (w *worker) expire() {
 			return
 		}
 		s := w.table.slot(id)
+		e := w.endpoints[s.peer.endpoint]
 		if s.deadline > w.now {
+			// Put off by an acknowledgement, or the end of a pause.
+			if s.resume > w.now {
+				w.timers.putOff(min(s.resume, s.deadline))
+				continue
+			}
 			w.timers.putOff(s.deadline)
+			if s.phase != ended {
+				w.makeReady(e, id, s)
+			}
 			continue
 		}
-		if s.phase == ended {
+		switch s.phase {
+		case ended:
 			w.forget(id, s)
+			continue
+		case waiting:
+			w.dismiss(id, s)
 			continue
 		}
 		tries := s.tries
@@ -164,7 +229,7 @@ func (w *worker) expire() {
 				w.counters.timeouts.Add(1)
 			}
 			w.timers.putOff(s.deadline)
-			w.makeReady(w.endpoints[s.peer.endpoint], id, s)
+			w.makeReady(e, id, s)
 		case Complete:
 			w.endUnconfirmed(id, s)
 		default:

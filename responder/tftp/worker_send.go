@@ -7,49 +7,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// makeReady queues a transfer that has something due.
-func (w *worker) makeReady(e *endpoint, id slotID, s *slot) {
-	if !s.queued && s.pending() {
-		s.queued = true
-		e.ready = append(e.ready, id)
-	}
-}
+// roundMessages bounds a round: acknowledgements wait meanwhile.
+const roundMessages = 4 * sendBatch
 
-// sendRound sends one burst of every transfer that has something due, and the
-// ERRORs that wait in the batch. Two rules hold for stageFinal's sake: a transfer
-// has at most one burst in a round, and a round ends with an empty batch.
+// sendRound sends a burst of transfers that have something due, as their turns
+// come, and the ERRORs that wait in the batch. Two rules hold for stageFinal's
+// sake: a transfer has at most one burst in a round, and a round ends with an
+// empty batch.
 func (w *worker) sendRound(e *endpoint) {
-	if e.watched {
-		return
-	}
-	e.round, e.ready = e.ready, e.round[:0]
-	for i, id := range e.round {
-		s := w.table.slot(id)
-		s.queued = false
-		if !s.used || !s.pending() {
-			continue
-		}
-		if s.peer.endpoint != e.index { // another's slot by now
-			w.makeReady(w.endpoints[s.peer.endpoint], id, s)
-			continue
-		}
-		w.stage(e, id, s)
-		if e.watched { // the socket is full: the rest goes first next time
-			for _, id := range e.round[i+1:] {
-				w.table.slot(id).queued = false
-				w.makeReady(e, id, w.table.slot(id))
-			}
+	e.unpark(w.now)
+	for len(e.round) < roundMessages && !e.watched {
+		id, s, ok := w.next(e)
+		if !ok {
 			break
 		}
+		s.staged = true
+		e.round = append(e.round, id)
+		w.stage(e, id, s)
 	}
 	for e.out.n > 0 { // a flush may end transfers, which puts ERRORs into the batch
 		w.flush(e)
 	}
+	for _, id := range e.round {
+		s := w.table.slot(id)
+		s.staged = false
+		if s.used && s.phase != ended {
+			w.makeReady(e, id, s)
+		}
+	}
+	e.round = e.round[:0]
 }
 
 // stage puts one burst of a transfer into the batch.
 func (w *worker) stage(e *endpoint, id slotID, s *slot) {
-	oack, from, to := s.due()
+	oack, from, to := s.due(w.now)
 	switch {
 	case oack:
 		w.stageOACK(e, id, s)
@@ -84,7 +75,7 @@ func (w *worker) stageBlocks(e *endpoint, id slotID, s *slot, from, to uint64) {
 		out.add(&w.server.headers[uint16(n)][0], headerLen)
 		out.add(&mapping[(n-1)*uint64(blksize)], blksize)
 	}
-	to = min(to, from+uint64(max(1, min(maxMessage/segment, maxSegments))))
+	to = min(to, from+uint64(s.messageBlocks()))
 	if to-from > 1 && e.gso && !s.whole && blksize+overhead(e.v6) <= int(s.mtu) {
 		w.reserve(e, 2*int(to-from), 0)
 		first := out.iov
@@ -196,7 +187,6 @@ func (w *worker) settle(e *endpoint, m *staged, errno unix.Errno) {
 		w.sent(s, m, errno == 0)
 		w.timers.set(m.id, s.deadline)
 	}
-	w.makeReady(e, m.id, s)
 }
 
 // sent tells the transfer that a message left, or was lost on the first step.
@@ -205,7 +195,7 @@ func (w *worker) sent(s *slot, m *staged, counts bool) {
 		s.sentOACK(w.now, &w.server.timing)
 		return
 	}
-	if m.to <= s.next {
+	if m.to <= s.next && !(s.probing && m.to == s.next) {
 		return
 	}
 	again := s.sentData(m.to, w.now, &w.server.timing)

@@ -1,4 +1,4 @@
-package handover
+package resume
 
 // Transfer is what it takes to go on with a transfer.
 type Transfer struct {

@@ -1,4 +1,4 @@
-// Package handover keeps what is needed to go on with TFTP transfers in a file
+// Package resume keeps what is needed to go on with TFTP transfers in a file
 // that is mapped into memory: the next process of the server finds it there,
 // however the last one ended. The kernel has every store that a killed process
 // made; nothing is ever written on purpose.
@@ -19,4 +19,4 @@
 // A process reads the last one's file, then makes one of its own with the records
 // that it takes over and renames it over the old one: it may be killed at any moment.
 // Whoever changes the layout changes Version.
-package handover
+package resume
