@@ -69,6 +69,8 @@ var (
 	tftpCapped   = desc("tftp_capped_messages_total", "TFTP messages held back by a bandwidth bound.")
 	tftpStranger = desc("tftp_stranger_packets_total", "Packets to a TFTP data port that belong to no transfer.")
 	tftpBytes    = desc("tftp_sent_bytes_total", "File bytes sent by TFTP, retransmissions included.")
+	tftpUploads  = desc("tftp_uploads_total", "Files that TFTP clients have written.")
+	tftpReceived = desc("tftp_received_bytes_total", "File bytes received by TFTP.")
 	tftpAgain    = desc("tftp_retransmissions_total", "TFTP DATA packets sent again.")
 	tftpDropped  = desc("tftp_dropped_datagrams_total", "TFTP datagrams dropped by the kernel because a socket's buffer was full.")
 	tftpErrors   = desc("tftp_send_errors_total", "TFTP datagrams that the kernel refused.")
@@ -79,7 +81,7 @@ var all = []*prometheus.Desc{
 	datapath, serving, queues, beatAge, xdpPackets, received, sent, badFrames, stale, sendErrors, dropped, captureDrops,
 	reloads, reloadGood, loaded,
 	tftpTaken,
-	tftpRequests, tftpEnded, tftpActive, tftpQueued, tftpWaited, tftpRepeated, tftpTimeouts, tftpCapped, tftpStranger, tftpBytes, tftpAgain, tftpDropped, tftpErrors,
+	tftpRequests, tftpEnded, tftpActive, tftpQueued, tftpWaited, tftpRepeated, tftpTimeouts, tftpCapped, tftpStranger, tftpBytes, tftpUploads, tftpReceived, tftpAgain, tftpDropped, tftpErrors,
 }
 
 // Describe implements prometheus.Collector.
@@ -194,6 +196,8 @@ func (e emitter) tftp(t *control.TFTP) {
 	e.counter(tftpCapped, t.Capped)
 	e.counter(tftpStranger, t.Strangers)
 	e.counter(tftpBytes, t.BytesSent)
+	e.counter(tftpUploads, t.Uploads)
+	e.counter(tftpReceived, t.BytesReceived)
 	e.counter(tftpAgain, t.Retransmissions)
 	e.counter(tftpDropped, t.Dropped)
 	e.counter(tftpErrors, t.SendErrors)

@@ -67,5 +67,19 @@ func (o Outcome) String() string {
 	return "invalid"
 }
 
+// Kind sorts outcomes: finished, failed (a transfer that ended early), refused
+// (answered with an ERROR) or silent (not answered at all).
+func (o Outcome) Kind() string {
+	switch {
+	case o <= Probe:
+		return "finished"
+	case o < NotFound:
+		return "failed"
+	case !o.Silent():
+		return "refused"
+	}
+	return "silent"
+}
+
 // Silent says that the request got no answer at all.
 func (o Outcome) Silent() bool { return o >= NotAllowed && o < NumOutcomes }

@@ -45,6 +45,16 @@ type TransferInfo struct {
 	Retransmits uint64        // DATA packets sent again
 }
 
+// Rate returns the bytes a second that were acknowledged, or received, from the
+// start of the transfer to now.
+func (t *TransferInfo) Rate(now time.Time) float64 {
+	took := now.Sub(t.Started).Seconds()
+	if took <= 0 {
+		return 0
+	}
+	return float64(t.Offset) / took
+}
+
 // counters are one worker's totals; only its loop writes them.
 type counters struct {
 	requests, repeated, waited, capped       atomic.Uint64

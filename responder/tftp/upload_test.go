@@ -300,7 +300,7 @@ func TestUploadOverwrites(t *testing.T) {
 // TestUploadPartial has uploads end in every way but the good one: nothing stays.
 func TestUploadPartial(t *testing.T) {
 	file := randomFile(1300, 6)
-	b, dir := uploadBed(t, Config{})
+	b, dir := uploadBed(t, Config{InitialTimeout: 50 * time.Millisecond})
 	for how, end := range map[Outcome]func(w *wire, tid netip.AddrPort, last int){
 		Aborted:     func(w *wire, tid netip.AddrPort, _ int) { w.send(tid, appendError(nil, 0, "enough")) },
 		Unreachable: func(w *wire, _ netip.AddrPort, _ int) { w.close() },
