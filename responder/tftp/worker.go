@@ -185,7 +185,10 @@ func (w *worker) wait() time.Duration {
 	if w.stopping {
 		until = min(until, w.stopAt)
 	}
-	if _, when, ok := w.timers.first(); ok {
+	if id, when, ok := w.timers.first(); ok {
+		if when != w.table.slot(id).resume {
+			when = when.add(time.Millisecond) // one turn for many rather than one for each
+		}
 		until = min(until, when)
 	}
 	return max(0, until.since(w.now))
