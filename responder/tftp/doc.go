@@ -73,4 +73,13 @@
 //     as complete and unconfirmed.
 //   - Serve stops at once when its context ends, unless Config.Grace lets running
 //     transfers finish first. Clients are told nothing: they ask again.
+//   - With Config.State and Config.Sockets the end of the process, however it comes, ends
+//     no transfer: its record is in a mapped file (package resume), its socket in the
+//     service manager's store, and the next process goes on from the first block that was not
+//     acknowledged (restore.go, inherit.go). Round trips are learnt anew. What does not fit
+//     together is dropped and counted, and those clients get ERROR 5 from the port they
+//     know. A file that is another by then is ERROR for its clients.
+//   - A data socket of the last process goes on with its transfers even where the workers
+//     have become fewer; without transfers it is closed. In single-port mode the number of
+//     sockets does not change as long as somebody keeps them.
 package tftp

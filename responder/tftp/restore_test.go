@@ -335,3 +335,100 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// In single-port mode the kernel spreads clients over the sockets of the last
+// process, so their number stays whatever the number of workers is.
+func TestSinglePortGoesOn(t *testing.T) {
+	cfg, k := lasting(t)
+	cfg.SinglePort, cfg.Workers = true, 3
+	cfg.InitialTimeout = time.Hour
+	cfg.MaxTimeout, cfg.GiveUp, cfg.Unanswered = time.Hour, time.Hour, time.Hour
+	file := bytes.Repeat([]byte("0123456789abcdef"), 200)
+	b := serve(t, cfg, map[string][]byte{"f": file})
+	var wires []*wire
+	for range 20 {
+		w := newWire(t, "127.0.0.1:0")
+		w.send(b.addr, rrq("f", "octet", "blksize", "1000"))
+		w.expect(oackPacket("blksize", "1000"))
+		w.send(b.addr, ackPacket(0))
+		w.expect(dataPacket(file, 1000, 1))
+		wires = append(wires, w)
+	}
+	kept := k.names()
+	for block, workers := range []int{3, 5, 1, 2} {
+		cfg.Workers = workers
+		b.stop()
+		b.run(cfg)
+		for _, w := range wires {
+			// After the restart, the last block again; then the next one.
+			if from := w.expect(dataPacket(file, 1000, block+1)); from != b.addr {
+				t.Fatalf("goes on from %v", from)
+			}
+			w.send(b.addr, ackPacket(block+1))
+			if block < 3 {
+				w.expect(dataPacket(file, 1000, block+2))
+			}
+		}
+		if k.names() != kept {
+			t.Errorf("%d workers: %d sockets are kept, were %d", workers, k.names(), kept)
+		}
+	}
+	b.eventually("all complete", func(st Stats) bool { return st.Outcomes[Complete] == uint64(len(wires)) })
+}
+
+// What is known of a transfer after a restart is its base: whatever the client
+// says next, it gets what it lacks.
+func TestGoOn(t *testing.T) {
+	g := grant{blksize: 100, window: 4, options: optWindowsize}
+	const size = 1000 // 11 blocks
+	at := instant(5 * time.Second)
+	when := at.add(time.Millisecond)
+	for _, c := range []struct {
+		name     string
+		base     uint64
+		ack      int // -1: none comes
+		from, to uint64
+		oack     bool
+	}{
+		{"no answer: the window again", 5, -1, 5, 9, false},
+		{"no answer at the end", 9, -1, 9, 12, false},
+		{"the whole window arrived", 5, 8, 9, 12, false},
+		{"a part of it", 5, 6, 7, 11, false},
+		{"nothing of it", 5, 4, 5, 9, false},
+		{"an old one", 5, 2, 5, 9, false},
+		{"one of the future", 5, 9, 5, 9, false},
+		{"OACK, no answer", 0, -1, 0, 0, true},
+		{"OACK acknowledged", 0, 0, 1, 5, false},
+		{"OACK acknowledged before", 1, -1, 1, 5, false},
+	} {
+		var x transfer
+		x.goOn(at, size, g, c.base, when)
+		if x.pending(at) {
+			t.Errorf("%s: something is due at once", c.name)
+		}
+		if c.ack >= 0 {
+			if how := x.ack(uint16(c.ack), at, &testTiming); how != running {
+				t.Errorf("%s: %v", c.name, how)
+			}
+		}
+		if !x.pending(at) {
+			if how := x.expire(when, &testTiming); how != running {
+				t.Errorf("%s: %v", c.name, how)
+			}
+		}
+		if oack, from, to := x.due(when); oack != c.oack || !oack && (from != c.from || to != c.to) {
+			t.Errorf("%s: due are OACK %v, %d to %d; want %v, %d to %d", c.name, oack, from, to, c.oack, c.from, c.to)
+		}
+		if _, known := x.rtt.timeout(); known {
+			t.Errorf("%s: a round trip over the restart", c.name)
+		}
+		if x.outstanding() != x.base && !c.oack {
+			t.Errorf("%s: outstanding %d, base %d", c.name, x.outstanding(), x.base)
+		}
+	}
+	var x transfer
+	x.goOn(at, size, g, 9, when)
+	if how := x.ack(11, at, &testTiming); how != Complete {
+		t.Errorf("the final acknowledgement waited in the socket: %v", how)
+	}
+}
