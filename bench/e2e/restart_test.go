@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -165,6 +166,39 @@ func (c *crowd) unreachables() (n string) {
 	return n
 }
 
+// ask lets the clients' host ask on UDP 4011 all the time, until stop. What it
+// sends is no request, so that it gets to the host's socket whatever the datapath.
+func (c *crowd) ask() (stop func()) {
+	c.t.Helper()
+	var conn net.Conn
+	if err := c.node.Do(func() (err error) {
+		conn, err = net.Dial("udp", netip.AddrPortFrom(c.daemon.Node.Addr, 4011).String())
+		return err
+	}); err != nil {
+		c.t.Fatal(err)
+	}
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			// An ICMP error is counted, see unreachables.
+			_, _ = conn.Write([]byte("no request"))
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-done
+		conn.Close()
+	}
+}
+
 // However the daemon ends, under a keeper its clients notice nothing: each gets
 // every byte of what it asked for once.
 func TestRestartKeepsTransfers(t *testing.T) {
@@ -189,6 +223,7 @@ func TestRestartKeepsTransfers(t *testing.T) {
 			if st.TFTP.Requests != clients {
 				t.Errorf("%d requests of %d clients before the restart", st.TFTP.Requests, clients)
 			}
+			stop := c.ask()
 			if err := end(c, st); err != nil {
 				t.Fatal(err)
 			}
@@ -197,6 +232,7 @@ func TestRestartKeepsTransfers(t *testing.T) {
 				t.Errorf("%d transfers go on, %d are lost; want all %d to go on", st.TFTP.Restored, st.TFTP.Lost, clients)
 			}
 			f := c.figures(ctx)
+			stop()
 			if f["completed"] != clients || f["failed"] != 0 {
 				t.Errorf("%v clients completed, %v failed", f["completed"], f["failed"])
 			}

@@ -35,6 +35,7 @@ type daemon struct {
 
 	server *responder.Server
 	links  *linkTable
+	boot   *bootSockets
 	tftp   *tftp.Server // nil without a root
 
 	covered map[string]string // listed interfaces that others serve, as was said last; of start's goroutine, then follow's
@@ -53,7 +54,7 @@ type daemon struct {
 func newDaemon(cfg *config.Config, store *fdstore.Store, load func() (*config.Config, error), log *zap.Logger, level zap.AtomicLevel) (*daemon, error) {
 	server := responder.New(log)
 	d := &daemon{
-		load: load, log: log, level: level, started: time.Now(), server: server, links: newLinkTable(server),
+		load: load, log: log, level: level, started: time.Now(), server: server, links: newLinkTable(server), boot: newBootSockets(store, log),
 		ports: make(map[string]*runningPort), reloads: reloadState{loaded: time.Now()},
 	}
 	root, err := openRoot(cfg)

@@ -228,9 +228,13 @@ func (s *Server) listenOn(left *estate) error {
 func (w *worker) retire(e *endpoint) {
 	w.unwatch(e.data)
 	e.close()
-	if err := w.server.cfg.Sockets.Remove(storeName(storeData, e.number)); err != nil {
-		w.server.cfg.Logger.Warn("a socket stays in the store", zap.Error(err))
-	}
+	// Beside the loop: the store may have to be waited for.
+	cfg, name := &w.server.cfg, storeName(storeData, e.number)
+	go func() {
+		if err := cfg.Sockets.Remove(name); err != nil {
+			cfg.Logger.Warn("a socket stays in the store", zap.String("name", name), zap.Error(err))
+		}
+	}()
 }
 
 // abandon leaves the transfers to the next process.

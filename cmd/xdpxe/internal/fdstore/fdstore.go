@@ -92,6 +92,9 @@ func (s *Store) send(state string, rights []byte) error {
 	return nil
 }
 
+// patience is how long a manager may be too busy to listen, in seconds.
+const patience = 10
+
 // sendTo sends one datagram; package net does not send descriptors so. It waits
 // until the manager has room for it.
 func sendTo(socket string, text, rights []byte) error {
@@ -100,6 +103,9 @@ func sendTo(socket string, text, rights []byte) error {
 		return err
 	}
 	defer unix.Close(fd)
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: patience}); err != nil {
+		return err
+	}
 	for {
 		if err = unix.Sendmsg(fd, text, rights, &unix.SockaddrUnix{Name: socket}, 0); err != unix.EINTR {
 			return err
