@@ -28,8 +28,8 @@ type Server struct {
 	workers []*worker
 	opener  *opener
 	reports *reporter
-	// handover is nil unless there is something that the workers do not serve.
-	handover *handover
+	// aside is nil unless there is something that the workers do not serve.
+	aside *aside
 
 	root    atomic.Pointer[content.Root]
 	clients atomic.Pointer[func(netip.Addr) bool]
@@ -70,12 +70,12 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 	}
 
 	if cfg.Uploads != nil || cfg.Netascii {
-		if s.handover, err = newHandover(s); err != nil {
+		if s.aside, err = newAside(s); err != nil {
 			return nil, fmt.Errorf("tftp: %w", err)
 		}
 	}
 	if err := s.listenAnywhere(); err != nil {
-		s.handover.stop()
+		s.aside.stop()
 		return nil, err
 	}
 	return s, nil
@@ -176,7 +176,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		w.order(func(w *worker) { w.beginStop(s.cfg.Grace) })
 	}
 	loops.Wait()
-	s.handover.stop()
+	s.aside.stop()
 	s.opener.stop()
 	s.reports.stop()
 	s.state.Store(closed)
@@ -187,7 +187,7 @@ func (s *Server) Serve(ctx context.Context) error {
 // Close closes a server that was never served. After Serve it does nothing.
 func (s *Server) Close() error {
 	if s.state.CompareAndSwap(listening, closed) {
-		s.handover.stop()
+		s.aside.stop()
 		s.closeWorkers()
 	}
 	return nil
@@ -229,6 +229,6 @@ func (s *Server) Stats() Stats {
 	for _, w := range s.workers {
 		w.counters.add(&st)
 	}
-	s.handover.add(&st)
+	s.aside.add(&st)
 	return st
 }

@@ -28,7 +28,7 @@ type socketLink struct {
 
 // openSocketLink opens a socket on the address that was asked. zone is that of
 // the endpoint's address, if it has one.
-func openSocketLink(t *handed, zone string, ports [2]uint16) (*socketLink, error) {
+func openSocketLink(t *session, zone string, ports [2]uint16) (*socketLink, error) {
 	local := netip.AddrFrom16(t.local).Unmap()
 	if local.IsLinkLocalUnicast() && local.Is6() {
 		if zone == "" {
@@ -96,7 +96,7 @@ type portLink struct {
 	goner   sync.Once
 }
 
-func newPortLink(e *endpoint, t *handed) *portLink {
+func newPortLink(e *endpoint, t *session) *portLink {
 	return &portLink{fd: e.data, v6: e.v6, client: t.peer, local: t.local,
 		packets: make(chan []byte, 8), closed: make(chan struct{}), gone: make(chan struct{})}
 }
