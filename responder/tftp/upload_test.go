@@ -161,6 +161,11 @@ func TestUpload(t *testing.T) {
 			stranger := newWire(t, "127.0.0.1:0")
 			stranger.send(tid, dataPacket(randomFile(2000, 2), 512, 1))
 			stranger.expectError(codeUnknownTID)
+			for range 10 { // gone when their ERRORs come, which is not about the client
+				gone := newWire(t, "127.0.0.1:0")
+				gone.send(tid, dataPacket(file, 512, 1))
+				gone.close()
+			}
 			for n := 1; n <= 3; n++ {
 				w.send(tid, dataPacket(file, 512, n))
 				w.expect(ackPacket(n))
