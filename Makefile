@@ -7,7 +7,7 @@ SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test setup fmt lint generate generate-check fuzz bench-xdp boot-times rates install clean
+.PHONY: help build demo test setup fmt lint generate generate-check fuzz bench bench-xdp boot-times install clean
 
 help: ## explain this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -32,7 +32,7 @@ test: ## everything that CI runs (installs what is missing; about 10 minutes)
 	@.ci/setup test
 	@.ci/test
 
-setup: ## only install what demo and test need
+setup: ## only install what demo, bench and test need
 	@.ci/setup test
 
 fmt: ## format Go and C
@@ -67,12 +67,13 @@ boot-times: ## time from power-on to the boot program, beside dnsmasq's (root; R
 	$(HAND_OVER)
 	@$(SUDO) bin/boottimes -daemon ./xdpxe -rounds $(ROUNDS)
 
-rates: ## DISCOVERs answered a second by each datapath, and by dnsmasq (root; ROUNDS=3)
-	@.ci/setup demo
-	@CGO_ENABLED=0 go build -o xdpxe ./cmd/xdpxe
-	@go build -o bin/rates ./bench/lab/rates
-	$(HAND_OVER)
-	@$(SUDO) bin/rates -daemon ./xdpxe -rounds $(ROUNDS)
+WORK  ?=
+LABEL ?= $(if $(WORK),$(subst $(comma),-,$(WORK)),all)
+comma := ,
+bench: build ## xdpxe beside other servers, into bench/results (root; ROUNDS=3 WORK=dhcp,tftp LABEL=…)
+	@.ci/setup bench
+	@$(SUDO) ./xdpxe-bench compare --xdpxe ./xdpxe --rounds $(ROUNDS) $(if $(WORK),--work $(WORK)) --results bench/results --label $(LABEL)
+	@$(SUDO) chown -R --reference=Makefile bench/results
 
 install: build ## copy the program to PREFIX/bin (/usr/local)
 	$(SUDO) install -D -m 755 xdpxe $(DESTDIR)$(PREFIX)/bin/xdpxe

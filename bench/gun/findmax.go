@@ -129,8 +129,10 @@ func (h *hunt) bracket() error {
 	return nil
 }
 
-// confirm wants the good rate to hold again, and goes down until one does.
+// confirm wants the good rate to hold again, and goes down until one does: by
+// 3 %, then by 6, 12 and so on.
 func (h *hunt) confirm() error {
+	step := searchPrecision
 	for range confirmTries {
 		held := 0
 		for h.good > 0 && held < confirmations {
@@ -148,7 +150,8 @@ func (h *hunt) confirm() error {
 			h.found.Rate = h.good
 			return nil
 		}
-		h.good /= searchPrecision
+		h.good /= step
+		step *= step
 	}
 	h.found.Best = nil
 	return nil

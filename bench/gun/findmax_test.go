@@ -76,7 +76,7 @@ func TestFindMaxHiccup(t *testing.T) {
 		}
 		return o, err
 	})
-	if err != nil || f.Rate > 900 || f.Rate < 850 || f.Limit.By != result.ByServer {
+	if err != nil || f.Rate > 900 || f.Rate < 800 || f.Limit.By != result.ByServer {
 		t.Errorf("%.0f/s, %+v, %v", f.Rate, f.Limit, err)
 	}
 }

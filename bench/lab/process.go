@@ -30,6 +30,8 @@ type Command struct {
 	Env   []string // added to the environment
 	Lines func(at time.Time, line string)
 	Stdin io.Reader // default: nothing
+	// Stdout gets the standard output instead of Log, until the process has ended.
+	Stdout io.Writer
 }
 
 // stopPatience is how long a process may take to end by itself.
@@ -47,6 +49,9 @@ func (n *Namespace) Start(c Command) (*Process, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p := &Process{Name: c.Name, Log: newTranscript(c.Lines), cmd: cmd, exited: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.Log, p.Log
+	if c.Stdout != nil {
+		cmd.Stdout = c.Stdout
+	}
 	cmd.WaitDelay = stopPatience // for a grandchild that keeps the pipe open
 
 	started := make(chan error, 1)

@@ -29,6 +29,9 @@ type Usage struct {
 	CPU  time.Duration // user and system since they started, in steps of 10 ms each
 	RSS  int64         // bytes resident, summed: what processes share counts for each
 	Anon int64         // bytes of it not backed by a file; what forked processes share counts once
+	// Untold: CPU does not hold what descendants took that have ended, since their
+	// parent ignores SIGCHLD.
+	Untold bool
 }
 
 // Sub returns the CPU time since an earlier reading, with the memory of u.
@@ -65,6 +68,7 @@ func Read(pid int) (Usage, error) {
 			return Usage{}, fmt.Errorf("procstat: process %d, below %d: %w", next, pid, err)
 		}
 		total.CPU += u.CPU
+		total.Untold = total.Untold || u.Untold
 		total.RSS += u.RSS
 		total.Anon += u.Anon
 		queue = append(queue, children[next]...)
@@ -105,7 +109,7 @@ func readOne(pid int) (u Usage, err error) {
 		return u, err
 	}
 	u.CPU = s.cpu
-	if u.RSS, u.Anon, err = readMemory(pid); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err = readStatus(pid, &u); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return u, err
 	}
 	return u, nil
@@ -151,34 +155,41 @@ func readStat(pid int) (s stat, err error) {
 	return s, nil
 }
 
-// readMemory reads what is resident. One that has ended and was not waited for
-// (a zombie) has nothing.
-func readMemory(pid int) (rss, anon int64, err error) {
+// readStatus reads what is resident, and whether children are waited for. One that
+// has ended and was not waited for (a zombie) has nothing resident.
+func readStatus(pid int, u *Usage) error {
 	status, err := readFile(pid, "status")
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	rss, anon = kib(status, "VmRSS"), kib(status, "RssAnon")
+	ignored, err := strconv.ParseUint(field(status, "SigIgn"), 16, 64)
+	u.Untold = err == nil && ignored&(1<<(syscall.SIGCHLD-1)) != 0
+	u.RSS, u.Anon = kib(status, "VmRSS"), kib(status, "RssAnon")
 	// The share of a page is its size divided by the processes that map it. It
 	// takes the right to trace the process, and a kernel that tells.
 	if rollup, err := readFile(pid, "smaps_rollup"); err == nil && bytes.Contains(rollup, []byte("Pss_Anon:")) {
-		anon = kib(rollup, "Pss_Anon")
+		u.Anon = kib(rollup, "Pss_Anon")
 	}
-	return rss, anon, nil
+	return nil
 }
 
 // kib returns the value of a line "name:   123 kB" in bytes; 0 without it.
 func kib(text []byte, name string) int64 {
+	n, err := strconv.ParseInt(strings.TrimSuffix(field(text, name), " kB"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n << 10
+}
+
+// field returns the value of a line "name:   value"; "" without it.
+func field(text []byte, name string) string {
 	for line := range strings.Lines(string(text)) {
 		if key, value, ok := strings.Cut(line, ":"); ok && key == name {
-			n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-			if err != nil {
-				return 0
-			}
-			return n << 10
+			return strings.TrimSpace(value)
 		}
 	}
-	return 0
+	return ""
 }
 
 // readFile reads a file of a process; fs.ErrNotExist says that it has ended.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strings"
 	"syscall"
@@ -27,6 +28,10 @@ func TestMain(m *testing.M) {
 		burn(burnt)
 	case "hold":
 		hold()
+	case "ignore":
+		signal.Ignore(syscall.SIGCHLD)
+		fmt.Println("ready")
+		_, _ = io.Copy(io.Discard, os.Stdin)
 	}
 }
 
@@ -120,6 +125,21 @@ func TestReapedChildrenCount(t *testing.T) {
 	// The account of /proc is in ticks, of each process and each of its two kinds.
 	if got := read(t, c.Process.Pid).Sub(before).CPU; got < 2*burnt-4*tick {
 		t.Errorf("%v of CPU by two children that are gone, want %v", got, 2*burnt)
+	}
+}
+
+// Nobody is told of what children took whose parent ignores their end.
+func TestUntold(t *testing.T) {
+	for script, want := range map[string]bool{
+		`echo ready; read end`:                            false,
+		`PROCSTAT_ROLE=ignore exec "$0"`:                  true,
+		`exec 3<&0; PROCSTAT_ROLE=ignore "$0" <&3 & wait`: true,
+	} {
+		c := shell(t, script)
+		c.says(t, "ready")
+		if u := read(t, c.Process.Pid); u.Untold != want {
+			t.Errorf("%s: untold %v, want %v", script, u.Untold, want)
+		}
 	}
 }
 

@@ -84,6 +84,15 @@ func (b Bound) Check(r *Run) error {
 	return nil
 }
 
+// Applies says whether a run has what the bound speaks of.
+func (b Bound) Applies(r *Run) bool {
+	_, err := b.value(r, b.Row)
+	if err == nil && b.Over != "" {
+		_, err = b.value(r, b.Over)
+	}
+	return err == nil
+}
+
 func (b Bound) value(r *Run, name string) (float64, error) {
 	var row *Row
 	if name == "" && len(r.Rows) > 0 {

@@ -42,6 +42,9 @@ func TestBounds(t *testing.T) {
 		if c.miss == "" && err != nil || c.miss != "" && (err == nil || !strings.Contains(err.Error(), c.miss)) {
 			t.Errorf("%q: got %v, want %q", c.bound, err, c.miss)
 		}
+		if there := !strings.HasPrefix(c.miss, "no "); b.Applies(sample()) != there {
+			t.Errorf("%q applies: %v, want %v", c.bound, !there, there)
+		}
 	}
 	for _, bad := range []string{"", "goodput", "goodput 3", "goodput >= ", "goodput >= 3 parsecs", "goodput => 3", "a:b:c > 1", "x > 1.2.3"} {
 		if b, err := ParseBound(bad); err == nil {

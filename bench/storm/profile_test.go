@@ -132,24 +132,3 @@ func TestSetFiles(t *testing.T) {
 		}
 	}
 }
-
-func TestArrival(t *testing.T) {
-	for _, text := range []string{"at-once", "ramp=30s", "poisson=100"} {
-		a, err := ParseArrival(text)
-		if err != nil || a.String() != text {
-			t.Errorf("%q: %v, %v", text, a, err)
-		}
-	}
-	for _, bad := range []string{"", "ramp", "ramp=-1s", "poisson=0", "poisson=fast", "at-once=1", "later"} {
-		if a, err := ParseArrival(bad); err == nil {
-			t.Errorf("%q was read as %v", bad, a)
-		}
-	}
-	if got := (Arrival{Ramp: 10 * time.Second}).Times(5); got[0] != 0 || got[4] != 8*time.Second {
-		t.Errorf("ramp: %v", got)
-	}
-	got := Arrival{Rate: 100}.Times(10000)
-	if !slices.IsSorted(got) || got[9999] < 90*time.Second || got[9999] > 110*time.Second {
-		t.Errorf("10000 machines at 100/s: the last after %v", got[9999])
-	}
-}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xdpxe/xdpxe/bench/arrival"
 	"github.com/xdpxe/xdpxe/bench/lab"
 	"github.com/xdpxe/xdpxe/bench/lab/labtest"
 	"github.com/xdpxe/xdpxe/bench/port"
@@ -136,7 +137,7 @@ func TestRack(t *testing.T) {
 			ctx := labtest.Context(t, patience)
 			p := rig(ctx, t, c.topology, c.kind, 69)
 			r, err := Run(ctx, p, Options{Profiles: inARack(t, "edk2,edk2-2016,bios,ipxe,http,windows,raspberry-pi", 21), First: 1, Deadline: patience,
-				Arrival: Arrival{Ramp: 500 * time.Millisecond}})
+				Arrival: arrival.Pattern{Ramp: 500 * time.Millisecond}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -212,7 +213,7 @@ func TestDeadline(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	r, err := Run(ctx, p, Options{Profiles: inARack(t, "edk2", 2), First: 1, Deadline: 300 * time.Millisecond, Arrival: Arrival{Ramp: time.Minute}})
+	r, err := Run(ctx, p, Options{Profiles: inARack(t, "edk2", 2), First: 1, Deadline: 300 * time.Millisecond, Arrival: arrival.Pattern{Ramp: time.Minute}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/xdpxe/xdpxe/bench/arrival"
 	"github.com/xdpxe/xdpxe/bench/dhcpc"
 	"github.com/xdpxe/xdpxe/bench/port"
 	"github.com/xdpxe/xdpxe/responder/packet"
@@ -15,7 +16,7 @@ import (
 // Options says what boots, and when.
 type Options struct {
 	Profiles []*Profile // of each machine: Deal makes them
-	Arrival  Arrival
+	Arrival  arrival.Pattern
 	First    dhcpc.Identity // of the first machine; the others follow
 	Deadline time.Duration  // of the whole storm; machines that are not done by then have failed
 	// Progress is called about once a second, and must not take long.
@@ -81,7 +82,7 @@ func Run(ctx context.Context, p port.Port, o Options) (*Result, error) {
 
 func newStorm(p port.Port, o Options) *storm {
 	s := &storm{Options: o, port: p, start: time.Now(), byMAC: map[[6]byte]*slot{}, byAddr: map[netip.Addr]*slot{}, hops: newNeighbours()}
-	times := o.Arrival.Times(len(o.Profiles))
+	times := o.Arrival.Times(len(o.Profiles), 1)
 	for i, profile := range o.Profiles {
 		m := &slot{Machine: NewMachine(o.First+dhcpc.Identity(i), profile), at: times[i], pos: i}
 		s.slots = append(s.slots, m)

@@ -3,10 +3,10 @@ package tftpload
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"time"
 
+	"github.com/xdpxe/xdpxe/bench/arrival"
 	"github.com/xdpxe/xdpxe/bench/tftpc"
 )
 
@@ -30,7 +30,7 @@ type Config struct {
 	Threads int // 0: 1
 	GRO     bool
 
-	Arrival Arrival
+	Arrival arrival.Pattern
 	In, Out Impairment // server to client, client to server
 	Slow    Slow
 	Seed    uint64
@@ -51,12 +51,6 @@ type Progress struct {
 	At              time.Duration
 	Bytes           int64 // taken in order so far
 	Finished, Total int   // transfers
-}
-
-// Arrival is when the clients come. The zero value: all at once.
-type Arrival struct {
-	Rate float64       // Poisson: so many a second on average
-	Over time.Duration // ramp: evenly over this time
 }
 
 // Slow makes a share of the clients slow.
@@ -103,7 +97,7 @@ func (c Config) withDefaults() (Config, error) {
 		within("clients", float64(c.Clients), 1, MaxClients), within("loops", float64(c.Loops), 1, 1e6), within("threads", float64(c.Threads), 1, MaxThreads),
 		within("blksize", float64(c.Transfer.Request.Blksize), 0, tftpc.MaxBlksize), within("windowsize", float64(c.Transfer.Request.Window), 0, tftpc.MaxWindow),
 		within("arrivals a second", c.Arrival.Rate, 0, 1e6), within("share of slow clients", c.Slow.Share, 0, 1), within("bytes a second of slow clients", c.Slow.Rate, 0, 1e12),
-		within("seconds of the ramp", c.Arrival.Over.Seconds(), 0, 86400), within("timeout in seconds", c.Timeout.Seconds(), 0.001, 86400),
+		within("seconds of the ramp", c.Arrival.Ramp.Seconds(), 0, 86400), within("timeout in seconds", c.Timeout.Seconds(), 0.001, 86400),
 		within("seconds of delayed acknowledgements", c.Slow.AckDelay.Seconds(), 0, 3600),
 	}
 	for _, i := range []struct {
@@ -120,25 +114,6 @@ func (c Config) withDefaults() (Config, error) {
 		errs = append(errs, fmt.Errorf("sources %v cannot reach %v", c.Source, c.Server.Addr()))
 	}
 	return c, errors.Join(errs...)
-}
-
-// arrivals returns when each client comes, after the start.
-func (c *Config) arrivals() []time.Duration {
-	at := make([]time.Duration, c.Clients)
-	switch {
-	case c.Arrival.Rate > 0:
-		random := rand.New(rand.NewPCG(c.Seed, 1<<63))
-		t := 0.0
-		for i := range at {
-			t += random.ExpFloat64() / c.Arrival.Rate
-			at[i] = time.Duration(t * float64(time.Second))
-		}
-	case c.Arrival.Over > 0:
-		for i := range at {
-			at[i] = time.Duration(float64(c.Arrival.Over) * float64(i) / float64(c.Clients))
-		}
-	}
-	return at
 }
 
 // slow says whether client i is one of the slow ones, who are spread evenly.

@@ -3,6 +3,8 @@ package tftpload
 import (
 	"context"
 	"fmt"
+
+	"github.com/xdpxe/xdpxe/bench/arrival"
 )
 
 // Fetch makes one transfer as cfg has it and returns the file, so that a load can
@@ -12,7 +14,7 @@ func Fetch(ctx context.Context, cfg Config) ([]byte, error) {
 	file := []byte{} // an empty file is not an unknown one
 	one := cfg
 	one.Clients, one.Loops, one.Threads, one.Probe, one.Spans, one.ServerPID, one.Progress = 1, 1, 1, false, 0, 0, nil
-	one.In, one.Out, one.Slow, one.Arrival = Impairment{}, Impairment{}, Slow{}, Arrival{}
+	one.In, one.Out, one.Slow, one.Arrival = Impairment{}, Impairment{}, Slow{}, arrival.Pattern{}
 	one.File = nil
 	one.take = func(_ int64, b []byte) bool {
 		file = append(file, b...)

@@ -22,7 +22,7 @@ func TestNoAllocation(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg.Transfer.Size, cfg.Transfer.Check = -1, nil
-	w := newWorker(&cfg, 0, newAddress(cfg.Server, 0), cfg.arrivals(), new(atomic.Bool))
+	w := newWorker(&cfg, 0, newAddress(cfg.Server, 0), cfg.Arrival.Times(cfg.Clients, cfg.Seed), new(atomic.Bool))
 	defer w.close()
 	if err := w.prepare(); err != nil {
 		t.Fatal(err)

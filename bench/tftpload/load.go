@@ -61,7 +61,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 
 	var stop atomic.Bool
 	defer context.AfterFunc(ctx, func() { stop.Store(true) })()
-	arrivals := cfg.arrivals()
+	arrivals := cfg.Arrival.Times(cfg.Clients, cfg.Seed)
 	workers := make([]*worker, cfg.Threads)
 	for i := range workers {
 		workers[i] = newWorker(&cfg, i, newAddress(cfg.Server, zone), arrivals, &stop)

@@ -42,6 +42,7 @@ func threadTime() (c cpuTime) {
 // ServerUsage is what the server took during a load.
 type ServerUsage struct {
 	CPU       time.Duration
+	Untold    bool  // CPU is not all of it (procstat.Usage)
 	RSS, Anon int64 // the highest that was seen
 }
 
@@ -99,7 +100,7 @@ func (m *meter) look() {
 	}
 	var u procstat.Usage
 	if u, m.err = procstat.Read(m.pid); m.err == nil {
-		m.peak.CPU, m.peak.RSS, m.peak.Anon = u.CPU, max(m.peak.RSS, u.RSS), max(m.peak.Anon, u.Anon)
+		m.peak.CPU, m.peak.RSS, m.peak.Anon, m.peak.Untold = u.CPU, max(m.peak.RSS, u.RSS), max(m.peak.Anon, u.Anon), u.Untold
 	}
 }
 
@@ -109,7 +110,7 @@ func (m *meter) stop(r *Report) {
 	if m.pid == 0 {
 		return
 	}
-	r.Server, r.ServerErr = &ServerUsage{CPU: m.peak.CPU - m.before.CPU, RSS: m.peak.RSS, Anon: m.peak.Anon}, m.err
+	r.Server, r.ServerErr = &ServerUsage{CPU: m.peak.CPU - m.before.CPU, Untold: m.peak.Untold, RSS: m.peak.RSS, Anon: m.peak.Anon}, m.err
 	now := readMachine()
 	room := now.at.Sub(m.machine.at) * time.Duration(runtime.NumCPU())
 	others := (now.all - m.machine.all) - (now.self - m.machine.self) - r.Server.CPU

@@ -45,34 +45,6 @@ func TestQueue(t *testing.T) {
 	}
 }
 
-func TestArrivals(t *testing.T) {
-	for _, at := range (&Config{Clients: 3}).arrivals() {
-		if at != 0 {
-			t.Errorf("at once is at %v", at)
-		}
-	}
-	if got, want := (&Config{Clients: 4, Arrival: Arrival{Over: time.Second}}).arrivals(), []time.Duration{0, 250e6, 500e6, 750e6}; !slices.Equal(got, want) {
-		t.Errorf("ramp %v", got)
-	}
-	c := &Config{Clients: 20000, Arrival: Arrival{Rate: 1000}, Seed: 5}
-	got := c.arrivals()
-	if !slices.IsSorted(got) || !slices.Equal(got, c.arrivals()) {
-		t.Error("Poisson arrivals are not in order, or not the seed's")
-	}
-	if end := got[len(got)-1].Seconds(); math.Abs(end-20) > 0.6 { // four standard deviations
-		t.Errorf("20000 clients at 1000/s take %g s", end)
-	}
-	short := 0 // gaps below the mean: 1-1/e of them
-	for i := range got[1:] {
-		if got[i+1]-got[i] < time.Millisecond {
-			short++
-		}
-	}
-	if share := float64(short) / 20000; math.Abs(share-0.632) > 0.02 {
-		t.Errorf("%g of the gaps are short", share)
-	}
-}
-
 func TestSlowShare(t *testing.T) {
 	for _, share := range []float64{0, 0.1, 1. / 3, 0.5, 1} {
 		c, n := &Config{Slow: Slow{Share: share}}, 0

@@ -32,8 +32,10 @@ func (r *Report) Row(name string) result.Row {
 	perGiB("client CPU per GiB", r.ClientCPU.Seconds())
 	row.Add("client busy", result.Share, r.Busy)
 	if s := r.Server; s != nil {
-		row.Add("server CPU", result.Seconds, s.CPU.Seconds())
-		perGiB("server CPU per GiB", s.CPU.Seconds())
+		if !s.Untold {
+			row.Add("server CPU", result.Seconds, s.CPU.Seconds())
+			perGiB("server CPU per GiB", s.CPU.Seconds())
+		}
 		row.Add("server RSS", result.Bytes, float64(s.RSS))
 		row.Add("server anon", result.Bytes, float64(s.Anon))
 		row.Add("others' CPU", result.Share, r.Others)

@@ -56,10 +56,16 @@ func TestDHCPAgainstNobody(t *testing.T) {
 	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
 		t.Fatalf("%v: %s", err, &stdout)
 	}
-	for name, want := range map[string]float64{"requests": 50, "lost": 50, "answered": 0} {
-		if f, ok := got.Rows[0].Figure(name); !ok || f.Value != want {
-			t.Errorf("%s: %+v, want %g", name, f, want)
+	figure := func(name string) float64 {
+		f, ok := got.Rows[0].Figure(name)
+		if !ok {
+			t.Errorf("no figure %q", name)
 		}
+		return f.Value
+	}
+	// On a busy machine the gun comes to fewer than it was asked for.
+	if sent := figure("requests"); sent < 1 || sent > 50 || figure("lost") != sent || figure("answered") != 0 {
+		t.Errorf("%+v", got.Rows[0].Figures)
 	}
 	if got.Schema != result.Schema || got.Tool != "xdpxe-bench dhcp" || got.Rows[0].Limit.By != result.ByServer || len(got.Notes) != 1 {
 		t.Errorf("%+v", got)

@@ -85,14 +85,18 @@ func (o *output) progress(cmd *cobra.Command, format string, args ...any) {
 	}
 }
 
-// finish completes a run with what all have in common, shows it, and holds it
-// against the bounds.
-func (o *output) finish(cmd *cobra.Command, run *result.Run) error {
+// complete fills in what all runs have in common.
+func (o *output) complete(cmd *cobra.Command, run *result.Run) {
 	run.Schema, run.Tool, run.Version = result.Schema, cmd.CommandPath(), build.Version()
 	run.Command, run.Started, run.Seconds = os.Args, o.started.UTC(), time.Since(o.started).Seconds()
 	programs := run.Machine.Programs
 	run.Machine = result.ThisMachine()
 	run.Machine.Programs = programs
+}
+
+// finish completes a run, shows it, and holds it against the bounds.
+func (o *output) finish(cmd *cobra.Command, run *result.Run) error {
+	o.complete(cmd, run)
 	if err := o.show(cmd, run); err != nil {
 		return err
 	}

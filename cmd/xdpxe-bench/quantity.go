@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
-
-	"github.com/xdpxe/xdpxe/bench/tftpload"
 )
 
 // prefixes of bytes and bytes a second, the longer ones first.
@@ -74,24 +71,4 @@ func pair[T any](flag, text string, parse func(string) (T, error), first, second
 	}
 	*second = v
 	return nil
-}
-
-// parseArrival reads at-once, poisson:RATE, ramp:DURATION.
-func parseArrival(text string) (a tftpload.Arrival, err error) {
-	kind, value, _ := strings.Cut(text, ":")
-	switch kind {
-	case "at-once":
-		if value == "" {
-			return a, nil
-		}
-	case "poisson":
-		if a.Rate, err = strconv.ParseFloat(strings.TrimSuffix(value, "/s"), 64); err == nil && a.Rate > 0 {
-			return a, nil
-		}
-	case "ramp":
-		if a.Over, err = time.ParseDuration(value); err == nil && a.Over > 0 {
-			return a, nil
-		}
-	}
-	return a, fmt.Errorf("--arrival %q: want at-once, poisson:100/s or ramp:5s", text)
 }

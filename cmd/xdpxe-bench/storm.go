@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/xdpxe/xdpxe/bench/arrival"
 	"github.com/xdpxe/xdpxe/bench/dhcpc"
 	"github.com/xdpxe/xdpxe/bench/port"
 	"github.com/xdpxe/xdpxe/bench/result"
@@ -35,7 +36,7 @@ needs a larger ARP table: net.ipv4.neigh.default.gc_thresh3.
 
 Examples, on a cable to the servers (a veth in a network namespace):
   xdpxe-bench storm -i cable0 --machines 20
-  xdpxe-bench storm -i cable0 --machines 2000 --profiles edk2=50,ipxe=20,bios=30 --arrival ramp=30s
+  xdpxe-bench storm -i cable0 --machines 2000 --profiles edk2=50,ipxe=20,bios=30 --arrival ramp:30s
   xdpxe-bench storm -i cable0 --profiles windows --files 'windows=\Boot\BCD,\boot\fonts\wgl4_boot.ttf?,\sources\boot.wim'`
 
 // maxMachines bounds a storm's memory: a machine has about 1 KiB.
@@ -67,7 +68,7 @@ func newStormCommand() *cobra.Command {
 	f.StringVar(&o.mix, "profiles", "edk2=5,ipxe=3,bios=2", "kinds of firmware, with a weight each")
 	f.StringVar(&o.dir, "profile-dir", "", "`DIRECTORY` with further profiles, *.yaml")
 	f.StringArrayVar(&o.files, "files", nil, "what is downloaded after the boot program: `[PROFILE=]NAME,NAME?`, ? behind what may be missing, or none (may be repeated)")
-	f.StringVar(&o.arrival, "arrival", "at-once", "at-once, ramp=DURATION, or poisson=RATE in machines a second")
+	f.StringVar(&o.arrival, "arrival", "at-once", "when machines are switched on: at-once, poisson:RATE (a second), ramp:DURATION")
 	f.DurationVar(&o.deadline, "deadline", 5*time.Minute, "when machines that are not done have failed")
 	f.Float64Var(&o.hurry, "hurry", 1, "divide the firmware's waiting times by a `FACTOR`")
 	f.BoolVar(&o.list, "list", false, "list the profiles, and do nothing")
@@ -117,7 +118,7 @@ func (o *stormFlags) run(cmd *cobra.Command) error {
 func (o *stormFlags) options(profiles storm.Profiles) (s storm.Options, err error) {
 	switch {
 	case o.iface == "":
-		return s, fmt.Errorf("which interface? (-i)")
+		return s, errors.New("--interface is needed")
 	case o.machines < 1 || o.machines > maxMachines:
 		return s, fmt.Errorf("--machines %d: want 1 to %d", o.machines, maxMachines)
 	case o.first < 1 || o.first >= 1<<40-maxMachines:
@@ -140,8 +141,10 @@ func (o *stormFlags) options(profiles storm.Profiles) (s storm.Options, err erro
 		return s, err
 	}
 	s = storm.Options{Profiles: storm.Deal(shares, o.machines), First: dhcpc.Identity(o.first), Deadline: o.deadline}
-	s.Arrival, err = storm.ParseArrival(o.arrival)
-	return s, err
+	if s.Arrival, err = arrival.Parse(o.arrival); err != nil {
+		return s, fmt.Errorf("--%w", err)
+	}
+	return s, nil
 }
 
 // boot opens the interface and runs the storm.

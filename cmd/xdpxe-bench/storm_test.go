@@ -15,7 +15,7 @@ func TestStormMistakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ args, want string }{
-		{"", "which interface? (-i)"},
+		{"", "--interface is needed"},
 		{"-i lo --machines 0", "--machines 0: want 1 to"},
 		{"-i lo --first-machine 0", "--first-machine 0"},
 		{"-i lo --profiles edk3", `no profile "edk3"`},

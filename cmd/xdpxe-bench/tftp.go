@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpxe/xdpxe/bench/arrival"
 	"github.com/xdpxe/xdpxe/bench/procstat"
 	"github.com/xdpxe/xdpxe/bench/result"
 	"github.com/xdpxe/xdpxe/bench/tftpc"
@@ -126,6 +127,9 @@ func (t *tftpCommand) run(cmd *cobra.Command) error {
 	if report.SendError != nil {
 		run.Notes = append(run.Notes, fmt.Sprintf("%d packets could not be sent, at last: %v", report.SendErrors, report.SendError))
 	}
+	if report.Server != nil && report.Server.Untold {
+		run.Notes = append(run.Notes, "what CPU time the server took cannot be told: it does not wait for its children")
+	}
 	if report.ServerErr != nil {
 		run.Notes = append(run.Notes, fmt.Sprintf("what the server took is incomplete: %v", report.ServerErr))
 	}
@@ -227,7 +231,7 @@ func (t *tftpCommand) settings() (all []result.Setting) {
 func (t *tftpCommand) parse() error {
 	var err error
 	if t.load.Transfer.Request.Name == "" {
-		return errors.New("--file is missing")
+		return errors.New("--file is needed")
 	}
 	if t.put != "" && t.pattern == "" || t.pattern != "" && t.expect != "" {
 		return errors.New("--put goes with --pattern, and --pattern not with --expect")
@@ -240,8 +244,8 @@ func (t *tftpCommand) parse() error {
 			return fmt.Errorf("--source: %w", err)
 		}
 	}
-	if t.load.Arrival, err = parseArrival(t.arrival); err != nil {
-		return err
+	if t.load.Arrival, err = arrival.Parse(t.arrival); err != nil {
+		return fmt.Errorf("--%w", err)
 	}
 	if t.load.Transfer.Retry, err = parseRetry(t.retry); err != nil {
 		return err

@@ -69,7 +69,7 @@ func legacyOutcome(err error) Outcome {
 	}{
 		{legacy.ErrAborted, Aborted}, {legacy.ErrSilent, TimedOut}, {legacy.ErrUnreachable, Unreachable}, {legacy.ErrStopped, Stopped},
 		{legacy.ErrChanged, FileChanged}, {legacy.ErrIncomplete, Incomplete}, {legacy.ErrBusy, Busy},
-		{legacy.ErrExists, Exists}, {legacy.ErrLimit, OverLimit}, {syscall.ENOSPC, OverLimit}, {syscall.EDQUOT, OverLimit}, {os.ErrPermission, Refused},
+		{legacy.ErrExists, Exists}, {legacy.ErrLimit, OverLimit}, {syscall.ENOSPC, OverLimit}, {syscall.EDQUOT, OverLimit}, {os.ErrPermission, NoPermission},
 	} {
 		if errors.Is(err, e.err) {
 			return e.how

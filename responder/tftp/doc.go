@@ -23,7 +23,9 @@
 // reads in netascii with goroutines and sockets of its own.
 //
 // Opening a file may wait for the disk, so it happens in a few goroutines beside
-// the loops (opener.go). Log lines are written by another (report.go).
+// the loops (opener.go). So may sending from it: others keep the page cache ahead
+// of the transfers, and a transfer whose bytes are not there waits without the
+// loop (prefetch.go). Log lines are written by another (report.go).
 //
 // # Decisions
 //

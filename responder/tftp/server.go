@@ -17,17 +17,18 @@ import (
 
 // Server is a TFTP server. Its methods but Serve are safe for concurrent use.
 type Server struct {
-	cfg     Config
-	timing  timing
-	ledger  *ledger
-	caps    caps
-	sources *sources
-	port    uint16
-	headers *headers
-	epoch   time.Time // of all instants
-	workers []*worker
-	opener  *opener
-	reports *reporter
+	cfg        Config
+	timing     timing
+	ledger     *ledger
+	caps       caps
+	sources    *sources
+	port       uint16
+	headers    *headers
+	epoch      time.Time // of all instants
+	workers    []*worker
+	opener     *opener
+	prefetcher *prefetcher
+	reports    *reporter
 	// aside is nil unless there is something that the workers do not serve.
 	aside *aside
 
@@ -63,6 +64,7 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 		reports: newReporter(cfg.Logger),
 	}
 	s.opener = newOpener(s.root.Load)
+	s.prefetcher = newPrefetcher(s.clock)
 	s.SetRoot(root)
 	s.SetClients(cfg.Clients)
 	if err := s.SetNetworks(cfg.Networks); err != nil {
@@ -157,6 +159,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		return errors.New("tftp: server is closed or served already")
 	}
 	s.opener.start()
+	s.prefetcher.start()
 	s.reports.start()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -176,6 +179,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		w.order(func(w *worker) { w.beginStop(s.cfg.Grace) })
 	}
 	loops.Wait()
+	s.prefetcher.stop()
 	s.aside.stop()
 	s.opener.stop()
 	s.reports.stop()
@@ -224,7 +228,7 @@ func (s *Server) clock() instant { return instant(time.Since(s.epoch)) }
 
 // Stats returns the totals.
 func (s *Server) Stats() Stats {
-	var st Stats
+	st := Stats{Loads: s.prefetcher.loads.Load()}
 	st.Active, st.Queued = s.ledger.counts()
 	for _, w := range s.workers {
 		w.counters.add(&st)

@@ -97,6 +97,7 @@ func TestReflection(t *testing.T) {
 			w.onRequest(e, d)
 			answer := w.server.opener.open(<-w.server.opener.lookups)
 			w.onFound(&answer)
+			stays(answer.file)
 			w.sendRound(e)
 			if p, _ := client.recv(); len(p) != c.size || !client.empty() {
 				t.Errorf("answered with %d bytes, or more", len(p))

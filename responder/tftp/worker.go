@@ -36,6 +36,8 @@ type worker struct {
 	running int             // transfers that have not ended
 	linger  int             // slots of ended ones
 	garbage []*content.File // of ended transfers
+	faults  uint64          // major faults of the loop's thread
+	audited instant         // when they were last counted
 	doomed  []doom
 
 	now       instant
@@ -126,6 +128,7 @@ func (w *worker) close() {
 func (w *worker) run() error {
 	defer close(w.gone)
 	defer w.stop()
+	w.faults = majorFaults()
 	var events [64]unix.EpollEvent
 	for {
 		w.now = w.server.clock()
@@ -155,6 +158,7 @@ func (w *worker) run() error {
 			w.sendRound(e)
 		}
 		w.sweep()
+		w.countFaults()
 	}
 }
 
@@ -175,7 +179,10 @@ func (w *worker) wait() time.Duration {
 	if w.stopping {
 		until = min(until, w.stopAt)
 	}
-	if _, when, ok := w.timers.first(); ok {
+	if id, when, ok := w.timers.first(); ok {
+		if when != w.table.slot(id).resume {
+			when = when.add(time.Millisecond) // one turn for many rather than one for each
+		}
 		until = min(until, when)
 	}
 	return max(0, until.since(w.now))

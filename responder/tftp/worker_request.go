@@ -229,6 +229,9 @@ func (w *worker) expire() {
 		case Complete:
 			w.endUnconfirmed(id, s)
 		default:
+			if s.loading {
+				how = ReadFailed // it was not the client that was silent
+			}
 			w.end(id, s, how)
 		}
 	}
