@@ -14,10 +14,13 @@
 //
 // A transfer is a small state machine without pointers that does no I/O and is
 // told the time (transfer.go). It says which blocks are due; the worker sends
-// one burst of each transfer that has some, round after round. A burst is one
+// one burst of a transfer after the other, by turns of the clients (fair.go). A burst is one
 // message whose iovecs alternate block headers, from one table of all 65,536,
 // and slices of the mapped file; UDP_SEGMENT cuts it into datagrams. Where the
 // kernel or the route cannot segment, each block is a message of the same batch.
+//
+// Who gets a place, and who waits for one, is the ledger's to say (ledger.go); who
+// is answered at all, where the source may be forged, is up to sources.go.
 //
 // What few clients want is set aside (aside.go): package legacy serves uploads and
 // reads in netascii with goroutines and sockets of its own.
@@ -50,6 +53,24 @@
 //     that belong to no transfer get ERROR 5, some 50 a second and worker.
 //   - A request that cannot be served now (too many transfers, too many lookups,
 //     out of descriptors) gets silence: clients repeat requests, and give up on ERRORs.
+//     Where there are too many transfers, it waits for its OACK instead, as long as
+//     its client asks again, and gets the first place that falls vacant.
+//   - Turns are by client address, then by transfer, and by bytes. A bandwidth cap
+//     reserves a time for each client's next message, so that it is shared the same way.
+//   - The wait for an acknowledgement is RFC 6298's, from the last block of a window on.
+//     A negotiated timeout (RFC 2349) only bounds it: U-Boot asks for 5 s and would
+//     stand still for as long after each loss.
+//   - The first answer to silence is the last block alone (RFC 8985, 7), the next one
+//     the whole window. Where server and clients share a machine that is busy with other
+//     things, this is the difference between 0.2 % and 7 % of all blocks sent in vain.
+//   - On a wire, a window leaves in bursts of 16 blocks that are spread over the round
+//     trip. Simulated, 64 blocks through a queue of 32 before 1 Gbit/s: 9 MB take 4.0 s
+//     as whole windows, 0.17 s so. Over loopback, veth and tap, where there is no such
+//     queue, it only costs: 0.36 instead of 0.23 CPU seconds per GiB with windows of 64.
+//   - Before a client has acknowledged anything, it gets one datagram, four times again by
+//     timer and two for repeated requests in each of the pauses; then it is given up. How
+//     many such requests a second an address and a network may make is bounded. An
+//     acknowledged one does not count: it was no forgery.
 //   - A request repeated before anything was acknowledged gets the same first
 //     packet again. The same request from the same port later is a late duplicate if
 //     the transfer moved within the last second, otherwise a client that starts over.

@@ -200,3 +200,48 @@ func TestBucket(t *testing.T) {
 		t.Errorf("%d in five seconds, want 60", n)
 	}
 }
+
+// TestDataPortsAreUnpredictable opens data sockets one after the other: whoever
+// sees one port must not know the next.
+func TestDataPortsAreUnpredictable(t *testing.T) {
+	for _, ports := range [][2]uint16{{}, {20000, 30000}} {
+		const n = 32
+		var got [n]int
+		for i := range got {
+			fd, err := openDataSocket(netip.MustParseAddr("127.0.0.1"), ports)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(fd)
+			port, err := localPort(fd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[i] = int(port)
+		}
+		near := 0
+		for i := range n - 1 {
+			if d := got[i+1] - got[i]; d >= -8 && d <= 8 {
+				near++
+			}
+		}
+		if near > n/4 {
+			t.Errorf("ports %v", got)
+		}
+	}
+}
+
+// TestEndsHere has loopback count as a link within this machine.
+func TestEndsHere(t *testing.T) {
+	w, _ := byHand(t, Config{}, nil)
+	if fd := w.endpoints[0].data; !endsHere(fd, 1) || endsHere(fd, 1<<30) {
+		t.Error("loopback has a wire, or what does not exist has none")
+	}
+	if b := w.server.burst(w.endpoints[0].data, 1); b != 0 {
+		t.Errorf("windows over loopback leave in bursts of %d", b)
+	}
+	w.server.cfg.Burst = 7
+	if b := w.server.burst(w.endpoints[0].data, 1); b != 7 {
+		t.Errorf("bursts of %d, not as configured", b)
+	}
+}
