@@ -169,6 +169,7 @@ func tftpTotals(sum tftp.Stats) control.TFTP {
 		Active: sum.Active, Queued: sum.Queued, Requests: sum.Requests, Repeated: sum.Repeated, Waited: sum.Waited,
 		Unconfirmed: sum.Unconfirmed, Uploads: sum.Uploads, BytesReceived: sum.Received,
 		BytesSent: sum.Bytes, Retransmissions: sum.Retransmits, Timeouts: sum.Timeouts, Capped: sum.Capped,
+		DiskReads: sum.Loads, DiskWaits: sum.Waits, LoopFaults: sum.Faults,
 		Strangers: sum.Strangers, SendErrors: sum.SendErrors, Dropped: sum.Dropped,
 		Restored: sum.Restored, Lost: sum.Lost,
 	}

@@ -28,6 +28,9 @@ func (p *statusText) tftp(most int) {
 	if t.Uploads > 0 || t.BytesReceived > 0 {
 		fmt.Fprintf(p.w, "  uploads: %d files, %s\n", t.Uploads, bytesText(t.BytesReceived))
 	}
+	if t.DiskReads > 0 {
+		fmt.Fprintf(p.w, "  disk: %d pieces of files read ahead, %d waits of transfers, %d of event loops\n", t.DiskReads, t.DiskWaits, t.LoopFaults)
+	}
 	if t.Hung > 0 {
 		fmt.Fprintf(p.w, "  HANGS: %s; is the disk of the boot files well?\n", count(t.Hung, "event loop"))
 	}

@@ -91,21 +91,21 @@ func TestLookupNames(t *testing.T) {
 		{"Boot/BCD/more", "", ErrNotFound},
 		{"dangling", "", ErrNotFound},
 		{`C:\x`, "", ErrNotFound},
-		{"../etc/passwd", "", ErrRefused},
-		{`..\..\x`, "", ErrRefused},
-		{"/a/../../x", "", ErrRefused},
-		{"Boot/../Boot/BCD", "", ErrRefused},
-		{"Boot/BCD\x00/../../etc/passwd", "", ErrRefused},
-		{"Boot/\x01BCD", "", ErrRefused},
-		{"outside", "", ErrRefused},
-		{"outandin", "", ErrRefused},
-		{"loop", "", ErrRefused},
-		{"fifo", "", ErrRefused},
-		{"", "", ErrRefused},
-		{"\xff\xff", "", ErrRefused},
-		{strings.Repeat("a", maxComponent+1), "", ErrRefused},
-		{strings.Repeat("a/", maxComponents+1), "", ErrRefused},
-		{strings.Repeat("/", maxName) + "é", "", ErrRefused},
+		{"../etc/passwd", "", ErrOutside},
+		{`..\..\x`, "", ErrOutside},
+		{"/a/../../x", "", ErrOutside},
+		{"Boot/../Boot/BCD", "", ErrOutside},
+		{"Boot/BCD\x00/../../etc/passwd", "", ErrBadName},
+		{"Boot/\x01BCD", "", ErrBadName},
+		{"outside", "", ErrOutside},
+		{"outandin", "", ErrOutside},
+		{"loop", "", ErrNotRegular},
+		{"fifo", "", ErrNotRegular},
+		{"", "", ErrBadName},
+		{"\xff\xff", "", ErrBadName},
+		{strings.Repeat("a", maxComponent+1), "", ErrBadName},
+		{strings.Repeat("a/", maxComponents+1), "", ErrBadName},
+		{strings.Repeat("/", maxName) + "é", "", ErrBadName},
 		{"Boot", "", ErrIsDir},
 		{"boot/X64/", "", ErrIsDir},
 		{"/", "", ErrIsDir},
@@ -114,6 +114,9 @@ func TestLookupNames(t *testing.T) {
 		f, err := root.Lookup(c.name)
 		if !errors.Is(err, c.err) {
 			t.Errorf("Lookup(%q) = %v, want %v", c.name, err, c.err)
+		}
+		if c.err != nil && c.err != ErrNotFound && c.err != ErrIsDir && !errors.Is(err, ErrRefused) {
+			t.Errorf("Lookup(%q) = %v, which is no refusal", c.name, err)
 		}
 		if err != nil {
 			continue
@@ -140,8 +143,8 @@ func TestLookupPermission(t *testing.T) {
 		defer syscall.RawSyscall(unix.SYS_SETFSUID, 0, 0, 0)
 	}
 	for _, name := range []string{"secret", "closed/file"} {
-		if _, err := root.Lookup(name); !errors.Is(err, ErrRefused) {
-			t.Errorf("Lookup(%q) = %v, want %v", name, err, ErrRefused)
+		if _, err := root.Lookup(name); !errors.Is(err, ErrNoPermission) {
+			t.Errorf("Lookup(%q) = %v, want %v", name, err, ErrNoPermission)
 		}
 	}
 }
@@ -162,7 +165,7 @@ func TestLookupAfterClose(t *testing.T) {
 
 func TestLookupScansBounded(t *testing.T) {
 	root, _ := tree(t, map[string]string{"a": "", "b": "", "Wanted": ""})
-	s := search{root: root.root, left: 2}
+	s := search{root: root.root, listings: root.listings, left: 2}
 	s.find(".", []string{"wanted"})
 	s.find(".", []string{"wanted"})
 	if s.left < 0 {
@@ -220,6 +223,11 @@ func TestChanged(t *testing.T) {
 		}, false},
 		{"unlinked", os.Remove, false},
 		{"truncated", func(p string) error { return os.Truncate(p, 1) }, true},
+		{"truncated to nothing", func(p string) error { return os.Truncate(p, 0) }, true},
+		{"truncated and extended again", func(p string) error { return errors.Join(os.Truncate(p, 1), os.Truncate(p, 3)) }, true},
+		{"overwritten within the second", func(p string) error {
+			return errors.Join(os.WriteFile(p, []byte("NEW"), 0o644), os.Chtimes(p, time.Time{}, time.Unix(1_000_000, 1)))
+		}, true},
 		{"appended", func(p string) error {
 			f, err := os.OpenFile(p, os.O_APPEND|os.O_WRONLY, 0)
 			if err != nil {

@@ -3,7 +3,8 @@
 // Clients name files as their firmware and their vendors like it: with
 // backslashes, doubled slashes, in any letter case, with rubbish at the end.
 // Lookup takes all of that, prefers the exact name, and never leaves the root:
-// os.Root resolves every path, symbolic links included.
+// os.Root resolves every path, symbolic links included. Directories that had to
+// be read for a name are remembered until they change (listings.go).
 //
 // An open File is shared by all who read the same bytes: one descriptor and one
 // read-only mapping for each identity (device, inode, size, modification time),
@@ -15,5 +16,7 @@
 //
 // The mapping is for the kernel's eyes only (iovecs of sendmsg, which fails with
 // EFAULT beyond a truncated end). To read it in Go is to die of SIGBUS on the
-// day an operator truncates a boot image; ReadAt is there instead.
+// day an operator truncates a boot image; ReadAt is there instead. Nor must a
+// thread that may not wait for the disk hand over what is not in the page cache:
+// Cached and Load are for another one to call beforehand (resident.go).
 package content

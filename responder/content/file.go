@@ -3,6 +3,7 @@ package content
 import (
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,7 +27,10 @@ type File struct {
 	fd      int
 	id      identity
 	mapping []byte
-	refs    int // under root.mu
+	chunks  []chunkMark
+	missed  atomic.Int64 // see MissedAt
+	blind   bool         // the file system does not say what is in memory
+	refs    atomic.Int32 // goes from and to 0 under root.mu only
 }
 
 // share returns the File for what f holds: an open one, or a new one that takes f over.
@@ -44,18 +48,19 @@ func (r *Root) share(path string, f *os.File) (*File, error) {
 		return nil, fmt.Errorf("%q: %w", path, ErrIsDir)
 	default:
 		f.Close()
-		return nil, fmt.Errorf("%q is no regular file: %w", path, ErrRefused)
+		return nil, fmt.Errorf("%q: %w", path, ErrNotRegular)
 	}
 	id := identify(&st)
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if shared := r.open[id]; shared != nil {
-		shared.refs++
+		shared.refs.Add(1)
 		f.Close()
 		return shared, nil
 	}
-	file := &File{root: r, path: path, file: f, fd: fd, id: id, refs: 1}
+	file := &File{root: r, path: path, file: f, fd: fd, id: id, chunks: make([]chunkMark, (id.size+ChunkSize-1)/ChunkSize)}
+	file.refs.Store(1)
 	if id.size > 0 {
 		m, err := unix.Mmap(fd, 0, int(id.size), unix.PROT_READ, unix.MAP_SHARED)
 		if err != nil {
@@ -63,6 +68,11 @@ func (r *Root) share(path string, f *os.File) (*File, error) {
 			return nil, fmt.Errorf("map %q (%d bytes): %w", path, id.size, err)
 		}
 		file.mapping = m
+		// Reads are of whole chunks and say what they want; reading on from each of
+		// hundreds of places would throw out of memory what was read for the others.
+		_ = unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM)
+		_, err = unix.Preadv2(fd, [][]byte{make([]byte, 1)}, 0, unix.RWF_NOWAIT)
+		file.blind = err != nil && err != unix.EAGAIN
 	}
 	r.open[id] = file
 	return file, nil
@@ -89,11 +99,13 @@ func (f *File) Changed() bool {
 	return unix.Fstat(f.fd, &st) != nil || identify(&st) != f.id
 }
 
+// Retain adds a reference. The caller has one, and Releases both.
+func (f *File) Retain() { f.refs.Add(1) }
+
 // Release gives back one reference. The last one unmaps and closes the file.
 func (f *File) Release() {
 	f.root.mu.Lock()
-	f.refs--
-	last := f.refs == 0
+	last := f.refs.Add(-1) == 0
 	if last {
 		delete(f.root.open, f.id)
 	}

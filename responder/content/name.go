@@ -20,14 +20,14 @@ const (
 func split(name string) ([]string, error) {
 	name = trimRubbish(name)
 	if name == "" {
-		return nil, fmt.Errorf("empty name: %w", ErrRefused)
+		return nil, fmt.Errorf("empty name: %w", ErrBadName)
 	}
 	if len(name) > maxName {
-		return nil, fmt.Errorf("name of %d bytes: %w", len(name), ErrRefused)
+		return nil, fmt.Errorf("name of %d bytes: %w", len(name), ErrBadName)
 	}
 	for i := range len(name) {
 		if name[i] < ' ' || name[i] == 0x7f {
-			return nil, fmt.Errorf("control character in name %q: %w", name, ErrRefused)
+			return nil, fmt.Errorf("control character in name %q: %w", name, ErrBadName)
 		}
 	}
 	var parts []string
@@ -36,11 +36,11 @@ func split(name string) ([]string, error) {
 		case part == "" || part == ".":
 			continue
 		case part == "..":
-			return nil, fmt.Errorf("%q leads upwards: %w", name, ErrRefused)
+			return nil, fmt.Errorf("%q leads upwards: %w", name, ErrOutside)
 		case len(part) > maxComponent:
-			return nil, fmt.Errorf("%q has a component of %d bytes: %w", name, len(part), ErrRefused)
+			return nil, fmt.Errorf("%q has a component of %d bytes: %w", name, len(part), ErrBadName)
 		case len(parts) == maxComponents:
-			return nil, fmt.Errorf("%q is more than %d directories deep: %w", name, maxComponents, ErrRefused)
+			return nil, fmt.Errorf("%q is more than %d directories deep: %w", name, maxComponents, ErrBadName)
 		}
 		parts = append(parts, part)
 	}

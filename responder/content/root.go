@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,9 +14,13 @@ import (
 // machine's (out of descriptors, I/O error), not an answer about the name.
 var (
 	ErrNotFound = errors.New("file not found")
-	ErrRefused  = errors.New("access refused") // outside of the root, no permission, no regular file, a bad name
 	ErrIsDir    = errors.New("is a directory")
-	ErrChanged  = errors.New("file changed") // of Reopen only
+	ErrRefused  = errors.New("access refused") // one of those below
+
+	ErrBadName      = fmt.Errorf("%w: bad name", ErrRefused) // empty, too long, control characters
+	ErrOutside      = fmt.Errorf("%w: outside of the root", ErrRefused)
+	ErrNoPermission = fmt.Errorf("%w: no permission", ErrRefused)
+	ErrNotRegular   = fmt.Errorf("%w: no regular file", ErrRefused) // a device, a socket, a loop of links
 )
 
 // Bounds of the search for a name in another letter case.
@@ -31,6 +34,8 @@ type Root struct {
 	path string
 	root *os.Root
 
+	listings *listings
+
 	mu   sync.Mutex
 	open map[identity]*File // every File with references, by what it holds
 }
@@ -41,7 +46,7 @@ func Open(path string) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("boot file root: %w", err)
 	}
-	return &Root{path: path, root: root, open: map[identity]*File{}}, nil
+	return &Root{path: path, root: root, listings: newListings(), open: map[identity]*File{}}, nil
 }
 
 // Path returns the path that Open was given.
@@ -49,12 +54,15 @@ func (r *Root) Path() string { return r.path }
 
 // Close ends lookups: they fail with os.ErrClosed from then on. Files that were
 // opened before stay whole until they are released.
-func (r *Root) Close() error { return r.root.Close() }
+func (r *Root) Close() error {
+	r.listings.close()
+	return r.root.Close()
+}
 
 // Lookup opens the file that a client means by name. The exact spelling wins;
 // without it, the first in byte order of those that differ in letter case only.
-// The caller owns one reference to the File and must Release it. Lookup reads
-// directories and may wait for the disk.
+// The caller owns one reference to the File and must Release it. Lookup may wait
+// for the disk; directories that it has read are remembered until they change.
 func (r *Root) Lookup(name string) (*File, error) {
 	parts, err := split(name)
 	if err != nil {
@@ -67,7 +75,7 @@ func (r *Root) Lookup(name string) (*File, error) {
 	if !errors.Is(err, ErrNotFound) {
 		return f, err
 	}
-	s := search{root: r.root, left: maxScanned}
+	s := search{root: r.root, listings: r.listings, left: maxScanned}
 	path, ok := s.find(".", parts)
 	if !ok {
 		return nil, err
@@ -93,71 +101,15 @@ func classify(err error) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return ErrNotFound
 	case errors.Is(err, fs.ErrPermission):
-		return ErrRefused
+		return ErrNoPermission
 	case errors.Is(err, os.ErrClosed):
 		return err
 	case !errors.As(err, &errno):
-		return ErrRefused // os.Root's own: path escapes from parent
-	case errno == syscall.ELOOP, errno == syscall.ENAMETOOLONG, errno == syscall.ENXIO, errno == syscall.ENODEV, errno == syscall.EINVAL:
-		return ErrRefused
+		return ErrOutside // os.Root's own: path escapes from parent
+	case errno == syscall.ENAMETOOLONG, errno == syscall.EINVAL:
+		return ErrBadName
+	case errno == syscall.ELOOP, errno == syscall.ENXIO, errno == syscall.ENODEV:
+		return ErrNotRegular
 	}
 	return err
-}
-
-// search looks for a path in any letter case, within a budget.
-type search struct {
-	root *os.Root
-	left int // directory entries that may still be read
-}
-
-// find returns the path below dir whose components equal parts but for case.
-func (s *search) find(dir string, parts []string) (string, bool) {
-	for _, name := range s.spellings(dir, parts[0]) {
-		path := name
-		if dir != "." {
-			path = dir + "/" + name
-		}
-		if len(parts) == 1 {
-			return path, true
-		}
-		if found, ok := s.find(path, parts[1:]); ok {
-			return found, true
-		}
-	}
-	return "", false
-}
-
-// spellings returns the entries of dir that equal name but for case, the exact
-// one first.
-func (s *search) spellings(dir, name string) []string {
-	d, err := s.root.Open(dir)
-	if err != nil {
-		return nil
-	}
-	defer d.Close()
-	var found []string
-	for s.left > 0 && len(found) < maxCandidates {
-		names, err := d.Readdirnames(min(256, s.left))
-		s.left -= len(names)
-		for _, n := range names {
-			if strings.EqualFold(n, name) {
-				found = append(found, n)
-			}
-		}
-		if err != nil {
-			break
-		}
-	}
-	slices.SortFunc(found, func(a, b string) int {
-		switch {
-		case a == b:
-			return 0
-		case a == name:
-			return -1
-		case b == name:
-			return 1
-		}
-		return strings.Compare(a, b)
-	})
-	return found
 }

@@ -159,6 +159,9 @@ type TFTP struct {
 	Timeouts        uint64         `json:"timeouts"`           // of retransmission timers
 	Capped          uint64         `json:"capped"`             // messages that a bandwidth bound held back
 	Strangers       uint64         `json:"strangers"`          // packets to a data port that belong to no transfer
+	DiskReads       uint64         `json:"disk_reads"`         // pieces of files read from the disk ahead of the transfers
+	DiskWaits       uint64         `json:"disk_waits"`         // times that a transfer waited for one
+	LoopFaults      uint64         `json:"loop_faults"`        // times that an event loop waited for the disk, and all its transfers with it
 	SendErrors      uint64         `json:"send_errors"`
 	Dropped         uint64         `json:"dropped"`             // datagrams that found a socket's buffer full
 	Transfers       []TFTPTransfer `json:"transfers,omitempty"` // those under way; bounded

@@ -67,6 +67,9 @@ var (
 	tftpRepeated = desc("tftp_requests_repeated_total", "TFTP requests that repeated one in progress.")
 	tftpTimeouts = desc("tftp_timeouts_total", "TFTP retransmission timers that ran out.")
 	tftpCapped   = desc("tftp_capped_messages_total", "TFTP messages held back by a bandwidth bound.")
+	tftpReads    = desc("tftp_disk_reads_total", "Pieces of files read from the disk ahead of the TFTP transfers.")
+	tftpWaits    = desc("tftp_disk_waits_total", "Times that a TFTP transfer waited for the disk.")
+	tftpFaults   = desc("tftp_loop_faults_total", "Times that a TFTP event loop waited for the disk, and all its transfers with it.")
 	tftpStranger = desc("tftp_stranger_packets_total", "Packets to a TFTP data port that belong to no transfer.")
 	tftpBytes    = desc("tftp_sent_bytes_total", "File bytes sent by TFTP, retransmissions included.")
 	tftpUploads  = desc("tftp_uploads_total", "Files that TFTP clients have written.")
@@ -81,7 +84,7 @@ var all = []*prometheus.Desc{
 	datapath, serving, queues, beatAge, xdpPackets, received, sent, badFrames, stale, sendErrors, dropped, captureDrops,
 	reloads, reloadGood, loaded,
 	tftpTaken,
-	tftpRequests, tftpEnded, tftpActive, tftpQueued, tftpWaited, tftpRepeated, tftpTimeouts, tftpCapped, tftpStranger, tftpBytes, tftpUploads, tftpReceived, tftpAgain, tftpDropped, tftpErrors,
+	tftpRequests, tftpEnded, tftpActive, tftpQueued, tftpWaited, tftpRepeated, tftpTimeouts, tftpCapped, tftpReads, tftpWaits, tftpFaults, tftpStranger, tftpBytes, tftpUploads, tftpReceived, tftpAgain, tftpDropped, tftpErrors,
 }
 
 // Describe implements prometheus.Collector.
@@ -194,6 +197,9 @@ func (e emitter) tftp(t *control.TFTP) {
 	e.counter(tftpRepeated, t.Repeated)
 	e.counter(tftpTimeouts, t.Timeouts)
 	e.counter(tftpCapped, t.Capped)
+	e.counter(tftpReads, t.DiskReads)
+	e.counter(tftpWaits, t.DiskWaits)
+	e.counter(tftpFaults, t.LoopFaults)
 	e.counter(tftpStranger, t.Strangers)
 	e.counter(tftpBytes, t.BytesSent)
 	e.counter(tftpUploads, t.Uploads)

@@ -78,6 +78,9 @@ type Config struct {
 	// GSO lets the kernel cut bursts into datagrams (UDP_SEGMENT) where it can. The bytes are the same without.
 	GSO bool
 
+	// NoPrefetch lets the loops themselves wait for the disk. It is there to be measured against.
+	NoPrefetch bool
+
 	// Clients says who is answered, by source address. nil: everybody. It is called
 	// by all workers at once and must be quick. SetClients replaces it.
 	Clients func(netip.Addr) bool

@@ -99,7 +99,7 @@ func (e *endpoint) part(t *table, id slotID, s *slot) {
 // makeReady queues a transfer that has something due, now or when its pause is over.
 func (w *worker) makeReady(e *endpoint, id slotID, s *slot) {
 	switch {
-	case s.queued || s.staged:
+	case s.queued || s.staged || s.loading:
 	case s.pending(w.now):
 		f := w.table.flow(id)
 		w.table.link(f, id, s)
@@ -127,6 +127,10 @@ func (w *worker) next(e *endpoint) (id slotID, s *slot, ok bool) {
 		if !s.pending(w.now) {
 			w.table.unlink(f, s)
 			w.makeReady(e, id, s)
+			continue
+		}
+		if !w.inMemory(id, s) {
+			w.table.unlink(f, s)
 			continue
 		}
 		weight := e.weight(s, w.now)

@@ -22,6 +22,7 @@ func newShare(t *testing.T, cfg Config) *share {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg.NoPrefetch = true // the transfers have no files
 	s := &Server{cfg: cfg, timing: testTiming, ledger: newLedger(&cfg), caps: newCaps(&cfg), sources: newSources(&cfg)}
 	w := &worker{server: s, wake: -1, now: instant(time.Hour), counters: new(counters), table: newTable(), queue: map[slotID]queued{}}
 	w.timers.slot = w.table.slot

@@ -193,3 +193,27 @@ func TestServeLimits(t *testing.T) {
 		b.stop()
 	}
 }
+
+// TestPlaceAfterAll has a request get its place, and the loop sleep until its file is found.
+func TestPlaceAfterAll(t *testing.T) {
+	w, client := byHand(t, Config{MaxTransfers: 1, Queue: 4, NoPrefetch: true}, []byte("data"))
+	d := w.open(t, client, "tsize", "0")
+	e := w.endpoints[0]
+	second := newWire(t, "127.0.0.1:0")
+	w.onRequest(e, &datagram{payload: rrq("f", "octet"), local: d.local, ifindex: 1, unicast: true,
+		from: peer{addr: d.from.addr, port: second.addr().Port()}})
+	d.payload = appendError(nil, 0, "enough")
+	w.onPacket(e, d)
+	w.readMail()
+	w.sendRound(e)
+	w.server.epoch = w.server.epoch.Add(-waitPatience) // the time to give up would be over
+	w.now = w.server.clock()
+	w.expire()
+	if wait := w.wait(); wait <= 0 {
+		t.Errorf("the loop would sleep for %v", wait)
+	}
+	answer := w.server.opener.open(<-w.server.opener.lookups)
+	w.onFound(&answer)
+	w.sendRound(e)
+	second.expect(dataPacket([]byte("data"), 512, 1))
+}

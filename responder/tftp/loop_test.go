@@ -32,6 +32,13 @@ func byHand(t testing.TB, cfg Config, file []byte) (*worker, *wire) {
 	return w, newWire(t, "127.0.0.1:0")
 }
 
+// stays has a file count as being in memory for ever.
+func stays(f *content.File) {
+	for c := range f.Chunks() {
+		f.SetLoaded(c, 1<<62)
+	}
+}
+
 // open does by hand what a request and its lookup do, and takes the transfer past the OACK.
 func (w *worker) open(t testing.TB, client *wire, options ...string) *datagram {
 	t.Helper()
@@ -42,6 +49,7 @@ func (w *worker) open(t testing.TB, client *wire, options ...string) *datagram {
 	w.onRequest(e, d)
 	answer := w.server.opener.open(<-w.server.opener.lookups)
 	w.onFound(&answer)
+	stays(answer.file)
 	w.sendRound(e)
 	client.recv()
 	d.payload = ackPacket(0)

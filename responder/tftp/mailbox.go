@@ -11,6 +11,7 @@ import (
 type mailbox struct {
 	sync.Mutex
 	found  []found
+	loaded []loaded
 	places []ticket
 	orders []func(*worker)
 }
@@ -20,6 +21,14 @@ func (w *worker) post(f found) {
 	w.mail.Lock()
 	defer w.mail.Unlock()
 	w.mail.found = append(w.mail.found, f)
+	w.rouse()
+}
+
+// postLoaded hands the worker the answer to a wait for a chunk. Any goroutine may.
+func (w *worker) postLoaded(l loaded) {
+	w.mail.Lock()
+	defer w.mail.Unlock()
+	w.mail.loaded = append(w.mail.loaded, l)
 	w.rouse()
 }
 
@@ -56,8 +65,8 @@ func (w *worker) readMail() {
 	// Whatever it says, the mail is read.
 	_, _ = unix.Read(w.wake, count[:])
 	w.mail.Lock()
-	results, places, orders := w.mail.found, w.mail.places, w.mail.orders
-	w.mail.found, w.mail.places, w.mail.orders = nil, nil, nil
+	results, loads, places, orders := w.mail.found, w.mail.loaded, w.mail.places, w.mail.orders
+	w.mail.found, w.mail.loaded, w.mail.places, w.mail.orders = nil, nil, nil, nil
 	w.mail.Unlock()
 	for _, f := range orders {
 		f(w)
@@ -67,5 +76,8 @@ func (w *worker) readMail() {
 	}
 	for i := range results {
 		w.onFound(&results[i])
+	}
+	for i := range loads {
+		w.onLoaded(&loads[i])
 	}
 }

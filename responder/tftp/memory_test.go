@@ -24,17 +24,6 @@ import (
 // names its port and then answers each line with the number of its transfers.
 const childEnv = "XDPXE_TFTP_TEST_CHILD"
 
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(childEnv); dir != "" {
-		if err := serveChild(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
-
 func serveChild(dir string) error {
 	root, err := content.Open(dir)
 	if err != nil {

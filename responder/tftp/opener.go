@@ -109,8 +109,14 @@ func lookupOutcome(err error) Outcome {
 		return NotFound
 	case errors.Is(err, content.ErrIsDir):
 		return IsDirectory
-	case errors.Is(err, content.ErrRefused):
-		return Refused
+	case errors.Is(err, content.ErrBadName):
+		return BadName
+	case errors.Is(err, content.ErrOutside):
+		return OutsideRoot
+	case errors.Is(err, content.ErrNoPermission):
+		return NoPermission
+	case errors.Is(err, content.ErrNotRegular):
+		return NotRegular
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM):
 		return Busy // it passes; the client asks again
 	}

@@ -19,6 +19,7 @@ const (
 	Unreachable // ICMP says that nobody is there
 	Superseded  // the client's port asked for something else
 	FileChanged // the file was written to or truncated meanwhile
+	ReadFailed  // the disk could not be read, or not in time
 	SendFailed  // the kernel refuses to send to the client
 	Stopped     // the server stopped
 	Incomplete  // an upload was shorter or longer than announced
@@ -26,7 +27,10 @@ const (
 	// The request was answered with an ERROR.
 	NotFound     // no such file
 	IsDirectory  // the name is a directory's
-	Refused      // outside the root, no permission, no regular file, a bad name
+	BadName      // empty, too long, control characters
+	OutsideRoot  // the name or a link in it leads out of the root
+	NoPermission // the server may not read the file
+	NotRegular   // a device, a socket, a loop of links
 	WriteRefused // a write request, and uploads are off
 	Exists       // an upload has the name of a file that is there, or comes in
 	OverLimit    // an upload is too large or one too many, or the disk is full
@@ -51,9 +55,9 @@ const (
 var outcomeNames = [NumOutcomes]string{
 	running: "running", Complete: "complete", Probe: "probe",
 	Aborted: "aborted", TimedOut: "timed_out", Unreachable: "unreachable", Superseded: "superseded",
-	FileChanged: "file_changed", SendFailed: "send_failed", Stopped: "stopped", Incomplete: "incomplete",
+	FileChanged: "file_changed", ReadFailed: "read_failed", SendFailed: "send_failed", Stopped: "stopped", Incomplete: "incomplete",
 	Exists: "exists", OverLimit: "over_limit",
-	NotFound: "not_found", IsDirectory: "is_directory", Refused: "refused", WriteRefused: "write_refused",
+	NotFound: "not_found", IsDirectory: "is_directory", BadName: "bad_name", OutsideRoot: "outside_root", NoPermission: "no_permission", NotRegular: "not_regular", WriteRefused: "write_refused",
 	BadMode: "bad_mode", Malformed: "malformed", Unreadable: "unreadable",
 	NotAllowed: "client_not_allowed", NotUnicast: "not_unicast", NotRequest: "not_request", Full: "full", ClientFull: "client_full", NetworkFull: "network_full",
 	ClientRate: "client_rate", NetworkRate: "network_rate", Busy: "busy",

@@ -1,8 +1,11 @@
 package tftp
 
 import (
+	"bytes"
 	"testing"
 	"time"
+
+	"github.com/xdpxe/xdpxe/responder/tftp/tftptest"
 )
 
 // paced is a transfer with a round trip of 1.6 ms, in the middle of its file.
@@ -134,5 +137,55 @@ func TestPacingThroughSlowLink(t *testing.T) {
 	t.Logf("whole windows: %d of %d blocks lost, %v; bursts of 16: %d lost, %v", lostWhole, blocks, tookWhole, lostPaced, tookPaced)
 	if lostPaced != 0 || lostWhole < blocks/10 || tookPaced >= tookWhole {
 		t.Error("pacing does not help")
+	}
+}
+
+// TestPausesOfTheLoop has the worker hold back the rest of a window, by the clock that it keeps.
+func TestPausesOfTheLoop(t *testing.T) {
+	file := randomFile(100*1468, 1)
+	w, client := byHand(t, Config{GSO: true, Burst: 2, NoPrefetch: true}, file)
+	pass := func(d time.Duration) {
+		w.server.epoch = w.server.epoch.Add(-d)
+		w.now = w.server.clock()
+	}
+	e := w.endpoints[0]
+	a := client.addr()
+	d := &datagram{payload: rrq("f", "octet", "blksize", "1468", "windowsize", "8"), local: mapped([4]byte{127, 0, 0, 1}), ifindex: 1, unicast: true,
+		from: peer{addr: mapped(a.Addr().As4()), port: a.Port()}}
+	w.onRequest(e, d)
+	answer := w.server.opener.open(<-w.server.opener.lookups)
+	w.onFound(&answer)
+	w.sendRound(e)
+	client.recv()
+	pass(20 * time.Second) // no pause of it is mistaken for a slow test
+	d.payload = ackPacket(0)
+	w.onPacket(e, d)
+	for first := 1; first <= 7; first += 2 {
+		w.sendRound(e)
+		client.expectBlocks(file, 1468, first, first+1)
+		w.expire()
+		w.sendRound(e)
+		if !client.empty() {
+			t.Fatalf("no pause after block %d", first+1)
+		}
+		if wait := w.wait(); wait <= 0 {
+			t.Fatalf("the loop would sleep for %v", wait)
+		}
+		pass(5 * time.Second)
+		w.expire()
+	}
+}
+
+// TestServeCapped downloads at the rate that one client may have.
+func TestServeCapped(t *testing.T) {
+	file := randomFile(200_000, 2)
+	b := serve(t, Config{GSO: true, PerClient: Limits{Bandwidth: 1_000_000}}, map[string][]byte{"f": file})
+	var got bytes.Buffer
+	c := tftptest.Client{Server: b.addr}
+	if _, err := c.Get(t.Context(), tftptest.Request{Name: "f", Blksize: 1468, Window: 16}, &got); err != nil || !bytes.Equal(got.Bytes(), file) {
+		t.Errorf("%v, %d bytes", err, got.Len())
+	}
+	if st := b.Stats(); st.Capped == 0 || st.Retransmits != 0 {
+		t.Errorf("%+v", st)
 	}
 }

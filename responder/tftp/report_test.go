@@ -107,7 +107,8 @@ func TestHopeless(t *testing.T) {
 
 func TestLookupOutcome(t *testing.T) {
 	for err, want := range map[error]Outcome{
-		nil: running, content.ErrNotFound: NotFound, content.ErrRefused: Refused, content.ErrIsDir: IsDirectory,
+		nil: running, content.ErrNotFound: NotFound, content.ErrBadName: BadName, content.ErrOutside: OutsideRoot,
+		content.ErrNoPermission: NoPermission, content.ErrNotRegular: NotRegular, content.ErrIsDir: IsDirectory,
 		syscall.EMFILE: Busy, syscall.ENOMEM: Busy, syscall.EIO: Unreadable, fs.ErrInvalid: Unreadable,
 	} {
 		wrapped := err

@@ -33,7 +33,7 @@ type request struct {
 }
 
 // parseRequest reads a datagram from the request port. It returns running, or
-// how the request ends at once, unless it is handed over.
+// how the request ends at once, unless it is set aside.
 func parseRequest(p []byte) (request, Outcome) {
 	var r request
 	if len(p) < 2 {

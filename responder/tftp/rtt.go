@@ -6,7 +6,7 @@ import "time"
 type instant int64
 
 // never is later than anything.
-const never = instant(1<<63 - 1)
+const never = instant(1 << 62)
 
 func (t instant) add(d time.Duration) instant   { return t + instant(d) }
 func (t instant) since(u instant) time.Duration { return time.Duration(t - u) }

@@ -2,6 +2,7 @@ package tftp
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -154,7 +155,7 @@ func TestServeFinalBlock(t *testing.T) { testFinalBlock(t, Config{}) }
 
 func testFinalBlock(t *testing.T, cfg Config) {
 	whole := randomFile(1024, 6)
-	cfg.InitialTimeout, cfg.MaxTimeout, cfg.GiveUp = 5*time.Millisecond, 10*time.Millisecond, 60*time.Millisecond
+	cfg.InitialTimeout, cfg.MaxTimeout, cfg.GiveUp, cfg.Unanswered = 5*time.Millisecond, 10*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
 	b := serve(t, cfg, map[string][]byte{"empty": nil, "whole": whole})
 	statement(t, "H9 H10", "an empty final block", func(t *testing.T) {
 		w := newWire(t, "127.0.0.1:0")
@@ -208,6 +209,18 @@ func TestServeChangedFile(t *testing.T) {
 		{"unlinked", os.Remove, true},
 		{"truncated", func(p string) error { return os.Truncate(p, 5000) }, false},
 		{"truncated to nothing", func(p string) error { return os.Truncate(p, 0) }, false},
+		{"truncated and extended again", func(p string) error {
+			return errors.Join(os.Truncate(p, 5000), os.Truncate(p, size))
+		}, false},
+		{"overwritten within the second", func(p string) error {
+			f, err := os.OpenFile(p, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			_, err = f.WriteAt([]byte("new"), size-200)
+			return errors.Join(err, os.Chtimes(p, time.Time{}, time.Unix(1e9, 1)))
+		}, false},
 		{"grown", func(p string) error { return os.Truncate(p, size+1) }, false},
 		{"overwritten in place", func(p string) error {
 			f, err := os.OpenFile(p, os.O_WRONLY, 0)

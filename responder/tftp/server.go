@@ -19,19 +19,20 @@ import (
 
 // Server is a TFTP server. Its methods but Serve are safe for concurrent use.
 type Server struct {
-	cfg     Config
-	timing  timing
-	ledger  *ledger
-	caps    caps
-	sources *sources
-	port    uint16
-	headers *headers
-	epoch   time.Time // of all instants
-	workers []*worker
-	opener  *opener
-	reports *reporter
-	// handover is nil unless there is something that the workers do not serve.
-	handover *handover
+	cfg        Config
+	timing     timing
+	ledger     *ledger
+	caps       caps
+	sources    *sources
+	port       uint16
+	headers    *headers
+	epoch      time.Time // of all instants
+	workers    []*worker
+	opener     *opener
+	prefetcher *prefetcher
+	reports    *reporter
+	// aside is nil unless there is something that the workers do not serve.
+	aside *aside
 
 	lasting        *resume.State // nil: transfers end with the process
 	restored, lost uint64        // transfers of a former process
@@ -68,6 +69,7 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 		reports: newReporter(cfg.Logger),
 	}
 	s.opener = newOpener(s.root.Load)
+	s.prefetcher = newPrefetcher(s.clock)
 	s.SetRoot(root)
 	s.SetClients(cfg.Clients)
 	if err := s.SetNetworks(cfg.Networks); err != nil {
@@ -75,12 +77,12 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 	}
 
 	if cfg.Uploads != nil || cfg.Netascii {
-		if s.handover, err = newHandover(s); err != nil {
+		if s.aside, err = newAside(s); err != nil {
 			return nil, fmt.Errorf("tftp: %w", err)
 		}
 	}
 	if err := s.listenAnywhere(); err != nil {
-		s.handover.stop()
+		s.aside.stop()
 		return nil, err
 	}
 	return s, nil
@@ -185,6 +187,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		return errors.New("tftp: server is closed or served already")
 	}
 	s.opener.start()
+	s.prefetcher.start()
 	s.reports.start()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -208,7 +211,8 @@ func (s *Server) Serve(ctx context.Context) error {
 		w.order(func(w *worker) { w.beginStop(grace) })
 	}
 	loops.Wait()
-	s.handover.stop()
+	s.prefetcher.stop()
+	s.aside.stop()
 	s.opener.stop()
 	s.reports.stop()
 	s.state.Store(closed)
@@ -226,7 +230,7 @@ func (s *Server) Close() error {
 				}
 			})
 		}
-		s.handover.stop()
+		s.aside.stop()
 		s.closeWorkers()
 	}
 	return nil
@@ -269,11 +273,11 @@ func (s *Server) clock() instant { return instant(time.Since(s.epoch)) }
 
 // Stats returns the totals.
 func (s *Server) Stats() Stats {
-	st := Stats{Restored: s.restored, Lost: s.lost}
+	st := Stats{Restored: s.restored, Lost: s.lost, Loads: s.prefetcher.loads.Load()}
 	st.Active, st.Queued = s.ledger.counts()
 	for _, w := range s.workers {
 		w.counters.add(&st)
 	}
-	s.handover.add(&st)
+	s.aside.add(&st)
 	return st
 }

@@ -89,7 +89,7 @@ func TestReflection(t *testing.T) {
 		{"DATA 1", nil, headerLen + 512},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			w, client := byHand(t, Config{GSO: true}, randomFile(1<<20, 1))
+			w, client := byHand(t, Config{GSO: true, NoPrefetch: true}, randomFile(1<<20, 1))
 			e := w.endpoints[0]
 			a := client.addr()
 			d := &datagram{payload: rrq(append([]string{"f", "octet"}, c.options...)...), local: mapped([4]byte{127, 0, 0, 1}), ifindex: 1, unicast: true,
@@ -97,6 +97,7 @@ func TestReflection(t *testing.T) {
 			w.onRequest(e, d)
 			answer := w.server.opener.open(<-w.server.opener.lookups)
 			w.onFound(&answer)
+			stays(answer.file)
 			w.sendRound(e)
 			if p, _ := client.recv(); len(p) != c.size || !client.empty() {
 				t.Errorf("answered with %d bytes, or more", len(p))

@@ -28,6 +28,9 @@ type Stats struct {
 	Capped      uint64 // messages that a bandwidth cap held back
 	SendErrors  uint64 // messages that the kernel refused
 	Dropped     uint64 // datagrams that the kernel dropped because a socket's buffer was full
+	Loads       uint64 // pieces of files (content.ChunkSize) that were read from the disk
+	Waits       uint64 // times that a transfer waited for one
+	Faults      uint64 // times that a loop itself waited for the disk
 }
 
 // TransferInfo describes one running transfer.
@@ -61,6 +64,7 @@ type counters struct {
 	outcomes                                 [NumOutcomes]atomic.Uint64
 	unconfirmed, bytes, blocks, retransmits  atomic.Uint64
 	timeouts, strangers, sendErrors, dropped atomic.Uint64
+	waits, faults                            atomic.Uint64
 }
 
 // add adds a worker's totals to s.
@@ -80,4 +84,6 @@ func (c *counters) add(s *Stats) {
 	s.Strangers += c.strangers.Load()
 	s.SendErrors += c.sendErrors.Load()
 	s.Dropped += c.dropped.Load()
+	s.Waits += c.waits.Load()
+	s.Faults += c.faults.Load()
 }

@@ -45,6 +45,8 @@ type slot struct {
 	queued  bool // in its flow's list: something is due
 	staged  bool // in the batch of this round
 	lingers bool // ended, and waits for late packets
+	loading bool // what is due is not in memory yet
+	loaded  bool // it was made so a moment ago
 	whole   bool // no segmentation offload: the route refuses it
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // uploadBed takes uploads without tight limits.
@@ -18,11 +21,19 @@ func uploadBed(t *testing.T, cfg Config) (b *bed, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	if cfg.Uploads == nil {
-		cfg.Uploads = &Uploads{MaxSize: 1 << 30, MaxFiles: 100, MaxTotal: 1 << 30}
+		cfg.Uploads = &Uploads{MaxSize: 1 << 30, MaxFiles: 1000, MaxTotal: 1 << 30}
 	}
+	return serveUploads(t, cfg, dir), dir
+}
+
+func serveUploads(t *testing.T, cfg Config, dir string) *bed {
+	t.Helper()
 	cfg.Uploads.Dir = dir
 	cfg.Netascii = true
-	return serve(t, cfg, map[string][]byte{"text": []byte(unixText)}), dir
+	if cfg.InitialTimeout == 0 { // nothing is repeated while a test goes on
+		cfg.InitialTimeout, cfg.MaxTimeout, cfg.GiveUp = 20*time.Second, 20*time.Second, time.Minute
+	}
+	return serve(t, cfg, map[string][]byte{"text": []byte(unixText)})
 }
 
 // Line ends of both kinds, and some across the blocks of 512 bytes.
@@ -150,6 +161,11 @@ func TestUpload(t *testing.T) {
 			stranger := newWire(t, "127.0.0.1:0")
 			stranger.send(tid, dataPacket(randomFile(2000, 2), 512, 1))
 			stranger.expectError(codeUnknownTID)
+			for range 10 { // gone when their ERRORs come, which is not about the client
+				gone := newWire(t, "127.0.0.1:0")
+				gone.send(tid, dataPacket(file, 512, 1))
+				gone.close()
+			}
 			for n := 1; n <= 3; n++ {
 				w.send(tid, dataPacket(file, 512, n))
 				w.expect(ackPacket(n))
@@ -205,9 +221,9 @@ func TestUploadRefused(t *testing.T) {
 		outcome Outcome
 	}{
 		{"there", codeExists, Exists}, {"/there", codeExists, Exists}, {`sub\f`, codeExists, Exists},
-		{"../up", codeAccess, Refused}, {`..\up`, codeAccess, Refused}, {"sub/../../up", codeAccess, Refused}, {"a\x01b", codeAccess, Refused},
-		{"out/f", codeAccess, Refused}, {"file", codeAccess, Refused}, {"dangling", codeAccess, Refused}, {"sub", codeAccess, Refused},
-		{".xdpxe-upload-7", codeAccess, Refused}, {"/", codeNotFound, IsDirectory}, {"no/such/dir", codeNotFound, NotFound}, {"there/f", codeNotFound, NotFound},
+		{"../up", codeAccess, OutsideRoot}, {`..\up`, codeAccess, OutsideRoot}, {"sub/../../up", codeAccess, OutsideRoot}, {"a\x01b", codeAccess, BadName},
+		{"out/f", codeAccess, OutsideRoot}, {"file", codeAccess, NotRegular}, {"dangling", codeAccess, NotRegular}, {"sub", codeAccess, NotRegular},
+		{".xdpxe-upload-7", codeAccess, BadName}, {"/", codeNotFound, IsDirectory}, {"no/such/dir", codeNotFound, NotFound}, {"there/f", codeNotFound, NotFound},
 	} {
 		before := b.outcome(c.outcome)
 		w := newWire(t, "127.0.0.1:0")
@@ -300,11 +316,10 @@ func TestUploadOverwrites(t *testing.T) {
 // TestUploadPartial has uploads end in every way but the good one: nothing stays.
 func TestUploadPartial(t *testing.T) {
 	file := randomFile(1300, 6)
-	b, dir := uploadBed(t, Config{InitialTimeout: 50 * time.Millisecond})
+	b, dir := uploadBed(t, Config{})
 	for how, end := range map[Outcome]func(w *wire, tid netip.AddrPort, last int){
-		Aborted:     func(w *wire, tid netip.AddrPort, _ int) { w.send(tid, appendError(nil, 0, "enough")) },
-		Unreachable: func(w *wire, _ netip.AddrPort, _ int) { w.close() },
-		Superseded:  func(w *wire, _ netip.AddrPort, _ int) { w.send(b.addr, rrq("text", "octet")) },
+		Aborted:    func(w *wire, tid netip.AddrPort, _ int) { w.send(tid, appendError(nil, 0, "enough")) },
+		Superseded: func(w *wire, _ netip.AddrPort, _ int) { w.send(b.addr, rrq("text", "octet")) },
 		Incomplete: func(w *wire, tid netip.AddrPort, last int) {
 			w.send(tid, dataPacket(file, 512, last))
 		},
@@ -320,6 +335,13 @@ func TestUploadPartial(t *testing.T) {
 	w.expect(ackPacket(0))
 	w.expect(ackPacket(0)) // repeated, and then given up
 	short.eventually("given up", func(st Stats) bool { return st.Outcomes[TimedOut] == 1 && len(filesIn(t, shortDir)) == 0 })
+
+	slow, slowDir := uploadBed(t, Config{InitialTimeout: 50 * time.Millisecond})
+	w = newWire(t, "127.0.0.1:0")
+	w.send(slow.addr, wrq("new", "octet"))
+	w.expect(ackPacket(0))
+	w.close() // the acknowledgement that is repeated meets a closed port
+	slow.eventually("gone", func(st Stats) bool { return st.Outcomes[Unreachable] == 1 && len(filesIn(t, slowDir)) == 0 })
 
 	w = newWire(t, "127.0.0.1:0")
 	b.put(t, w, "new", file)
@@ -340,9 +362,97 @@ func TestUploadPartial(t *testing.T) {
 	}
 }
 
+// TestUploadComesSecond has a file of the same name come while the upload runs.
+func TestUploadComesSecond(t *testing.T) {
+	file := randomFile(600, 7)
+	b, dir := uploadBed(t, Config{})
+	w := newWire(t, "127.0.0.1:0")
+	tid, last := b.put(t, w, "new", file)
+	(&bed{t: t, dir: dir}).write("new", []byte("first"))
+	w.send(tid, dataPacket(file, 512, last))
+	w.expectError(codeExists)
+	if got, err := os.ReadFile(filepath.Join(dir, "new")); err != nil || string(got) != "first" || len(filesIn(t, dir)) != 1 {
+		t.Errorf("%q, %v; there are %q", got, err, filesIn(t, dir))
+	}
+}
+
+// TestUploadWhileDiskFills has no room on the disk, whatever the limits say.
+func TestUploadWhileDiskFills(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: a small file system")
+	}
+	small := t.TempDir()
+	if err := unix.Mount("tmpfs", small, "tmpfs", 0, "size=8k"); err != nil {
+		t.Skipf("needs to mount a small file system: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(small, unix.MNT_DETACH) })
+	u := &Uploads{MaxSize: 1 << 20, MaxFiles: 10, MaxTotal: 1 << 20}
+	b := serveUploads(t, Config{Uploads: u}, small)
+	w := newWire(t, "127.0.0.1:0")
+	w.send(b.addr, wrq("new", "octet", "blksize", "8192"))
+	tid := w.expect(oackPacket("blksize", "8192"))
+	file := randomFile(16384, 8)
+	w.send(tid, dataPacket(file, 8192, 1))
+	w.expect(ackPacket(1))
+	w.send(tid, dataPacket(file, 8192, 2))
+	w.expectError(codeDiskFull)
+	b.eventually("counted", func(st Stats) bool { return st.Outcomes[OverLimit] == 1 })
+	if names := filesIn(t, small); len(names) != 0 {
+		t.Errorf("there are %q", names)
+	}
+}
+
+// TestUploadFlood aims rubbish at sessions: none of it may end the process, a
+// session of somebody else, or leave anything behind.
+func TestUploadFlood(t *testing.T) {
+	file := randomFile(700, 9)
+	for _, single := range []bool{false, true} {
+		b, dir := uploadBed(t, Config{SinglePort: single})
+		good := newWire(t, "127.0.0.1:0")
+		tid, last := b.put(t, good, "good", file)
+		random := rand.New(rand.NewPCG(1, 2))
+		for i := range 200 {
+			w := newWire(t, fmt.Sprintf("127.0.1.%d:0", i+1))
+			w.send(b.addr, wrq(fmt.Sprint("bad", i), "netascii"))
+			p, bad := w.recv()
+			if !bytes.Equal(p, ackPacket(0)) {
+				t.Fatalf("got %q", p)
+			}
+			for range 20 {
+				p := make([]byte, random.IntN(600))
+				for j := range p {
+					p[j] = byte(random.Uint32())
+				}
+				if len(p) > 1 && random.IntN(4) > 0 {
+					p[0], p[1] = 0, byte(random.IntN(8))
+				}
+				if len(p) > 3 && random.IntN(2) > 0 {
+					p[2], p[3] = 0, byte(random.IntN(3))
+				}
+				w.send(bad, p)
+			}
+			w.send(bad, appendError(nil, 0, "enough"))
+			w.close()
+		}
+		b.turnUntil("the others end", func(st Stats) bool { return st.Active == 1 })
+		good.send(tid, dataPacket(file, 512, last))
+		good.expect(ackPacket(last))
+		got, err := os.ReadFile(filepath.Join(dir, "good"))
+		if err != nil || !bytes.Equal(got, file) {
+			t.Errorf("%v, %d bytes", err, len(got))
+		}
+		for _, name := range filesIn(t, dir) {
+			if strings.HasPrefix(name, ".") {
+				t.Errorf("%s is left", name)
+			}
+		}
+		b.stop()
+	}
+}
+
 func TestUploadFolder(t *testing.T) {
-	fds := openFDs(t)
 	root := openRoot(t, t.TempDir())
+	fds := openFDs(t)
 	for _, dir := range []string{filepath.Join(t.TempDir(), "missing"), "/proc/self/status", "/proc/self"} {
 		s, err := Listen(Config{Uploads: &Uploads{Dir: dir, MaxSize: 1, MaxFiles: 1, MaxTotal: 1}}, root)
 		if err == nil {
@@ -352,15 +462,15 @@ func TestUploadFolder(t *testing.T) {
 			t.Errorf("%s: %v", dir, err)
 		}
 	}
-	if now := openFDs(t); now != fds+1 { // the root
+	if now := openFDs(t); now != fds {
 		t.Errorf("%d descriptors open, %d before", now, fds)
 	}
 }
 
-// TestHandedLimits has one address ask for more than it may.
-func TestHandedLimits(t *testing.T) {
+// TestAsideLimits has one address ask for more than it may.
+func TestAsideLimits(t *testing.T) {
 	b, _ := uploadBed(t, Config{})
-	for i := range maxHandedClient {
+	for i := range maxAsideClient {
 		w := newWire(t, "127.0.0.1:0")
 		w.send(b.addr, wrq(fmt.Sprint("f", i), "octet"))
 		w.expect(ackPacket(0))
@@ -371,7 +481,7 @@ func TestHandedLimits(t *testing.T) {
 	other := newWire(t, "127.0.0.2:0")
 	other.send(b.addr, wrq("other", "octet"))
 	other.expect(ackPacket(0))
-	if st := b.Stats(); st.Outcomes[ClientFull] != 1 || st.Active != maxHandedClient+1 {
+	if st := b.Stats(); st.Outcomes[ClientFull] != 1 || st.Active != maxAsideClient+1 {
 		t.Errorf("%+v", st)
 	}
 }

@@ -61,7 +61,7 @@ func refusal(o Outcome) (code uint16, text string, ok bool) {
 		return codeNotFound, "file not found", true
 	case IsDirectory:
 		return codeNotFound, "is a directory", true
-	case Refused:
+	case BadName, OutsideRoot, NoPermission, NotRegular:
 		return codeAccess, "access refused", true
 	case WriteRefused:
 		return codeAccess, "this server is read-only", true
@@ -75,7 +75,7 @@ func refusal(o Outcome) (code uint16, text string, ok bool) {
 		return codeIllegal, "mode is not served", true
 	case Malformed:
 		return codeIllegal, "malformed request", true
-	case Unreadable:
+	case Unreadable, ReadFailed:
 		return codeUndefined, "file cannot be read", true
 	case FileChanged:
 		return codeUndefined, "file changed during the transfer", true

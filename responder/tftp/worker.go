@@ -36,6 +36,8 @@ type worker struct {
 	running int             // transfers that have not ended
 	linger  int             // slots of ended ones
 	garbage []*content.File // of ended transfers
+	faults  uint64          // major faults of the loop's thread
+	audited instant         // when they were last counted
 	doomed  []doom
 	spoiled []spoiled
 
@@ -136,6 +138,7 @@ func (w *worker) run() error {
 	defer w.stop()
 	w.now = w.server.clock()
 	w.endSpoiled()
+	w.faults = majorFaults()
 	var events [64]unix.EpollEvent
 	for {
 		w.now = w.server.clock()
@@ -165,6 +168,7 @@ func (w *worker) run() error {
 			w.sendRound(e)
 		}
 		w.sweep()
+		w.countFaults()
 	}
 }
 

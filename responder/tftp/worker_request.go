@@ -31,7 +31,7 @@ func (w *worker) onRequest(e *endpoint, d *datagram) {
 		w.makeReady(e, old, s)
 		return
 	}
-	if w.server.handover.serves(&req, how) && w.server.handover.repeats(d.from, id) {
+	if w.server.aside.serves(&req, how) && w.server.aside.repeats(d.from, id) {
 		w.counters.repeated.Add(1) // pin/tftp repeats its answers by its own clock
 		return
 	}
@@ -39,8 +39,8 @@ func (w *worker) onRequest(e *endpoint, d *datagram) {
 	if over := w.server.sources.take(d.from.ip(), w.now); over != running {
 		how = over
 	}
-	handed := w.server.handover.serves(&req, how)
-	if how != running && !handed {
+	asides := w.server.aside.serves(&req, how)
+	if how != running && !asides {
 		w.refuse(e, d, &req, how)
 		return
 	}
@@ -50,18 +50,18 @@ func (w *worker) onRequest(e *endpoint, d *datagram) {
 		}
 		w.forget(old, s)
 	}
-	if handed {
-		w.handOver(e, d, &req, id)
+	if asides {
+		w.setAside(e, d, &req, id)
 		return
 	}
-	w.server.handover.supersede(d.from)
+	w.server.aside.supersede(d.from)
 	w.begin(e, d, &req, id)
 }
 
-// handOver has somebody else serve a request.
-func (w *worker) handOver(e *endpoint, d *datagram, req *request, id uint64) {
+// setAside has somebody else serve a request.
+func (w *worker) setAside(e *endpoint, d *datagram, req *request, id uint64) {
 	blksize := w.server.limits(d.from.ip(), interfaceMTU(e.data, d.ifindex)).blksize
-	if how := w.server.handover.begin(e, d, req, id, blksize); how != running {
+	if how := w.server.aside.begin(e, d, req, id, blksize); how != running {
 		w.refuse(e, d, req, how)
 	}
 }
@@ -140,7 +140,7 @@ func (w *worker) onPacket(e *endpoint, d *datagram) {
 	op := uint16(p[0])<<8 | uint16(p[1])
 	id, s, ok := w.table.find(d.from)
 	if !ok || s.local != d.local {
-		if !ok && e.single() && w.server.handover.packet(d) {
+		if !ok && e.single() && w.server.aside.packet(d) {
 			return
 		}
 		w.counters.strangers.Add(1)
@@ -181,7 +181,7 @@ func (w *worker) readErrors(e *endpoint) {
 		to.endpoint = e.index
 		id, s, ok := w.table.find(to)
 		if !ok && final {
-			w.server.handover.unreachable(to)
+			w.server.aside.unreachable(to)
 		}
 		if ok && final && s.phase != ended && s.phase > opening {
 			if how := s.unreachable(); how == Complete {
@@ -233,6 +233,9 @@ func (w *worker) expire() {
 		case Complete:
 			w.endUnconfirmed(id, s)
 		default:
+			if s.loading {
+				how = ReadFailed // it was not the client that was silent
+			}
 			w.end(id, s, how)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xdpxe/xdpxe/responder/content"
 )
 
 // roundMessages bounds a round: acknowledgements wait meanwhile.
@@ -41,14 +43,16 @@ func (w *worker) sendRound(e *endpoint) {
 // stage puts one burst of a transfer into the batch.
 func (w *worker) stage(e *endpoint, id slotID, s *slot) {
 	oack, from, to := s.due(w.now)
+	insist := s.loaded
+	s.loaded = false
 	switch {
 	case oack:
 		w.stageOACK(e, id, s)
 	case from == s.last:
-		w.stageFinal(e, id, s)
+		w.stageFinal(e, id, s, insist)
 	default:
 		// The final block goes alone: see stageFinal.
-		w.stageBlocks(e, id, s, from, min(to, s.last))
+		w.stageBlocks(e, id, s, from, min(to, s.last), insist)
 	}
 }
 
@@ -65,34 +69,55 @@ func (w *worker) stageOACK(e *endpoint, id slotID, s *slot) {
 
 // stageBlocks stages blocks that are all of full length: one message cut by the
 // kernel, or a message for each.
-func (w *worker) stageBlocks(e *endpoint, id slotID, s *slot, from, to uint64) {
+func (w *worker) stageBlocks(e *endpoint, id slotID, s *slot, from, to uint64, insist bool) {
 	out := &e.out
 	blksize := int(s.grant.blksize)
 	segment := headerLen + blksize
-	mapping := w.table.file(id).Mapping()
 	meta := staged{id: id, serial: s.serial, kind: stagedData}
-	block := func(n uint64) {
+	file := w.table.file(id)
+	scarce := w.scarce(file)
+	room := 0 // for a copy of each block
+	if scarce {
+		room = blksize
+	}
+	// source returns n blocks in one piece.
+	source := func(first uint64, n int) []byte {
+		off := int64(first-1) * int64(blksize)
+		if scarce {
+			return w.copied(e, id, s, off, n*blksize, insist)
+		}
+		return file.Mapping()[off : off+int64(n*blksize)]
+	}
+	block := func(n uint64, p []byte) {
 		out.add(&w.server.headers[uint16(n)][0], headerLen)
-		out.add(&mapping[(n-1)*uint64(blksize)], blksize)
+		out.add(&p[0], blksize)
 	}
 	to = min(to, from+uint64(s.messageBlocks()))
 	if to-from > 1 && e.gso && !s.whole && blksize+overhead(e.v6) <= int(s.mtu) {
-		w.reserve(e, 2*int(to-from), 0)
+		w.reserve(e, 2*int(to-from), room*int(to-from))
+		p := source(from, int(to-from))
+		if p == nil {
+			return
+		}
 		first := out.iov
 		for n := from; n < to; n++ {
-			block(n)
+			block(n, p[int(n-from)*blksize:])
 		}
 		meta.to, meta.blocks, meta.bytes = to, uint16(to-from), uint32(int(to-from)*blksize)
 		out.finish(first, &s.peer, &s.local, segment, meta)
 		return
 	}
 	for n := from; n < to; n++ {
-		w.reserve(e, 2, 0)
+		w.reserve(e, 2, room)
 		if e.watched || s.phase == ended {
 			return // the socket is full, or the file is gone: found out by making room
 		}
+		p := source(n, 1)
+		if p == nil {
+			return
+		}
 		first := out.iov
-		block(n)
+		block(n, p)
 		meta.to, meta.blocks, meta.bytes = n+1, 1, uint32(blksize)
 		out.finish(first, &s.peer, &s.local, 0, meta)
 	}
@@ -101,7 +126,7 @@ func (w *worker) stageBlocks(e *endpoint, id slotID, s *slot, from, to uint64) {
 // stageFinal stages the final block. Everything before it has left by now, so
 // if the file is still the same after its bytes were copied, the client has
 // bytes of one version only.
-func (w *worker) stageFinal(e *endpoint, id slotID, s *slot) {
+func (w *worker) stageFinal(e *endpoint, id slotID, s *slot, insist bool) {
 	file := w.table.file(id)
 	off := int64(s.last-1) * int64(s.grant.blksize)
 	n := int(s.size - off)
@@ -109,6 +134,10 @@ func (w *worker) stageFinal(e *endpoint, id slotID, s *slot) {
 	out := &e.out
 	p := out.buffer(headerLen + n)
 	copy(p, w.server.headers[uint16(s.last)][:])
+	if n > 0 && !insist && w.scarce(file) && !file.ReadCached(p[headerLen:], off) {
+		w.await(id, s, int(off/content.ChunkSize))
+		return
+	}
 	if _, err := file.ReadAt(p[headerLen:], off); err != nil && !errors.Is(err, io.EOF) || file.Changed() {
 		w.end(id, s, FileChanged)
 		return

@@ -108,7 +108,7 @@ func (f *folder) create(name string, announced int64) (*upload, error) {
 		return nil, err
 	}
 	if strings.HasPrefix(path.Base(p), partPrefix) {
-		return nil, fmt.Errorf("%q: reserved name: %w", p, content.ErrRefused)
+		return nil, fmt.Errorf("%q: reserved name: %w", p, content.ErrBadName)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -137,15 +137,15 @@ func (f *folder) target(p string) (bool, error) {
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			return false, fmt.Errorf("directory of %q: %w", p, content.ErrNotFound)
 		}
-		return false, fmt.Errorf("directory of %q: %v: %w", p, err, content.ErrRefused)
+		return false, fmt.Errorf("directory of %q: %w", p, content.Classify(err))
 	}
 	switch st, err := f.root.Lstat(p); {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("%q: %v: %w", p, err, content.ErrRefused)
+		return false, fmt.Errorf("%q: %w", p, content.Classify(err))
 	case !st.Mode().IsRegular():
-		return false, fmt.Errorf("%q is no regular file: %w", p, content.ErrRefused)
+		return false, fmt.Errorf("%q is no regular file: %w", p, content.ErrNotRegular)
 	case !f.Overwrite:
 		return false, fmt.Errorf("%q: %w", p, ErrExists)
 	}

@@ -26,7 +26,7 @@ type Options struct {
 	Timeout, GiveUp time.Duration
 }
 
-// Request is a request that the event loops hand over.
+// Request is a request that the event loops set aside.
 type Request struct {
 	Write     bool
 	Netascii  bool
@@ -133,11 +133,6 @@ func (s *Server) Serve(ctx context.Context, r Request, link Link, progress *Prog
 	pumps.Go(t.fromPin)
 
 	err := s.transfer(ctx, t, key)
-	if err == nil && r.Write {
-		t.last.Lock()
-		t.finished = true
-		t.last.Unlock()
-	}
 	t.close() // who hears of the end sees it
 	ended(err)
 	if err == nil && r.Write {
@@ -227,6 +222,9 @@ func (s *Server) onWrite(key string, from io.WriterTo) error {
 		err = t.upload.commit()
 	}
 	t.err = err
+	if err == nil {
+		t.finish()
+	}
 	return err
 }
 

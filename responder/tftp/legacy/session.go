@@ -150,6 +150,13 @@ func (t *session) toPin(p []byte) {
 	}
 }
 
+// finish says that an upload is whole, before its last acknowledgement leaves.
+func (t *session) finish() {
+	t.last.Lock()
+	defer t.last.Unlock()
+	t.finished = true
+}
+
 // interrupt ends the session. pin/tftp is told what a client would tell it.
 func (t *session) interrupt(why error) {
 	t.last.Lock()
@@ -182,7 +189,7 @@ func (t *session) fromPin() {
 		}
 		switch {
 		case from != t.pin || n < 2 || buf[1] == opERROR:
-		case t.stop != nil:
+		case t.stop != nil && !t.finished:
 			t.tellPin() // it had not begun when the session was interrupted
 		default:
 			t.sent = append(t.sent[:0], buf[:n]...)

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/xdpxe/xdpxe/responder/content"
@@ -20,16 +19,18 @@ type Uploads = legacy.Uploads
 // ErrUploads is what Listen fails with when the folder of uploads cannot be used.
 var ErrUploads = legacy.ErrFolder
 
-// Bounds of what is handed over: each is some goroutines and two sockets.
+// Bounds of what is set aside: each is some goroutines and two sockets.
 const (
-	maxHanded       = 256
-	maxHandedClient = 32 // of one address
+	maxAside       = 256
+	maxAsideClient = 32 // of one address
+	maxAsideLinger = 64 // that have ended and only repeat their last acknowledgement
 )
 
-// handover has the requests that the event loops do not serve themselves. The
-// loops come here with such requests only, and with packets that belong to no
-// transfer of theirs. All methods are safe for concurrent use.
-type handover struct {
+// aside has the requests that the event loops do not serve themselves: write
+// requests and reads in netascii. The loops come here with these only, and in
+// single-port mode with packets that belong to no transfer of theirs. All methods
+// are safe for concurrent use; nil serves nothing.
+type aside struct {
 	server   *Server
 	legacy   *legacy.Server
 	ctx      context.Context
@@ -40,12 +41,14 @@ type handover struct {
 	received atomic.Uint64 // bytes of uploads
 
 	mu      sync.Mutex
-	running map[peer]*handed
-	clients map[[16]byte]int
+	running map[peer]*session // those that linger included
+	active  int               // without these
+	clients map[[16]byte]int  // the same of each address
+	linger  []*session
 }
 
-// handed is one request that was handed over.
-type handed struct {
+// session is one request that was set aside.
+type session struct {
 	peer     peer
 	local    [16]byte
 	id       uint64
@@ -62,7 +65,7 @@ type handed struct {
 
 var errSuperseded = errors.New("the client asked for something else")
 
-func newHandover(s *Server) (*handover, error) {
+func newAside(s *Server) (*aside, error) {
 	opts := legacy.Options{Uploads: s.cfg.Uploads, Timeout: s.cfg.InitialTimeout, GiveUp: s.cfg.GiveUp}
 	if s.cfg.Netascii {
 		opts.Open = func(name string) (*content.File, error) {
@@ -74,13 +77,13 @@ func newHandover(s *Server) (*handover, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &handover{server: s, legacy: l, running: map[peer]*handed{}, clients: map[[16]byte]int{}}
+	h := &aside{server: s, legacy: l, running: map[peer]*session{}, clients: map[[16]byte]int{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h, nil
 }
 
 // stop ends what runs. The event loops have ended by then.
-func (h *handover) stop() {
+func (h *aside) stop() {
 	if h == nil {
 		return
 	}
@@ -89,9 +92,9 @@ func (h *handover) stop() {
 	h.legacy.Close()
 }
 
-// serves says whether a request is one to hand over, of those that the event
+// serves says whether a request is one to set aside, of those that the event
 // loops refuse with how.
-func (h *handover) serves(req *request, how Outcome) bool {
+func (h *aside) serves(req *request, how Outcome) bool {
 	switch {
 	case h == nil:
 		return false
@@ -104,7 +107,7 @@ func (h *handover) serves(req *request, how Outcome) bool {
 }
 
 // repeats says whether a request repeats one that is being served.
-func (h *handover) repeats(from peer, id uint64) bool {
+func (h *aside) repeats(from peer, id uint64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.running[from]
@@ -112,7 +115,7 @@ func (h *handover) repeats(from peer, id uint64) bool {
 }
 
 // supersede ends what is being served to a client that asks for something else.
-func (h *handover) supersede(from peer) (old *handed) {
+func (h *aside) supersede(from peer) (old *session) {
 	if h == nil {
 		return nil
 	}
@@ -125,18 +128,18 @@ func (h *handover) supersede(from peer) (old *handed) {
 }
 
 // begin serves a request. It returns running, or why not.
-func (h *handover) begin(e *endpoint, d *datagram, req *request, id uint64, blksize int) Outcome {
+func (h *aside) begin(e *endpoint, d *datagram, req *request, id uint64, blksize int) Outcome {
 	old := h.supersede(d.from)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case len(h.running) >= maxHanded:
+	case h.active >= maxAside:
 		return Full
-	case h.clients[d.from.addr] >= maxHandedClient:
+	case h.clients[d.from.addr] >= maxAsideClient:
 		return ClientFull
 	}
 	ctx, cancel := context.WithCancelCause(h.ctx)
-	t := &handed{peer: d.from, local: d.local, id: id, write: req.write, blksize: defaultBlksize, started: time.Now(), cancel: cancel, gone: make(chan struct{})}
+	t := &session{peer: d.from, local: d.local, id: id, write: req.write, blksize: defaultBlksize, started: time.Now(), cancel: cancel, gone: make(chan struct{})}
 	r := legacy.Request{Write: req.write, Netascii: req.netascii, Name: string(req.name), Announced: req.tsize}
 	if e.single() {
 		// Longer datagrams would not fit the buffers of the event loop.
@@ -147,6 +150,7 @@ func (h *handover) begin(e *endpoint, d *datagram, req *request, id uint64, blks
 		t.blksize = r.Blksize
 	}
 	h.running[d.from] = t
+	h.active++
 	h.clients[d.from.addr]++
 	zone := e.addr.Zone()
 	h.sessions.Go(func() {
@@ -161,7 +165,7 @@ func (h *handover) begin(e *endpoint, d *datagram, req *request, id uint64, blks
 	return running
 }
 
-func (h *handover) serve(ctx context.Context, t *handed, r legacy.Request, zone string) {
+func (h *aside) serve(ctx context.Context, t *session, r legacy.Request, zone string) {
 	var link legacy.Link
 	if t.link != nil {
 		link = t.link
@@ -189,58 +193,49 @@ func (h *handover) serve(ctx context.Context, t *handed, r legacy.Request, zone 
 	})
 }
 
-// end counts and reports how a request has ended.
-func (h *handover) end(t *handed, name string, how Outcome, err error) {
-	h.mu.Lock()
-	t.ended = time.Now()
-	h.mu.Unlock()
-	if path := t.progress.Path(); path != "" {
-		name = path
-	}
-	bytes := uint64(t.progress.Bytes())
-	h.counters.outcomes[how].Add(1)
-	switch {
-	case !t.write:
-		h.counters.bytes.Add(bytes)
-	case how == Complete:
-		h.uploads.Add(1)
-		fallthrough
-	default:
-		h.received.Add(bytes)
-	}
-	if h.server.reports.wants(how) {
-		h.server.reports.put(report{client: t.peer.addrPort(), file: name, how: how, err: err, upload: t.write,
-			size: t.progress.Size(), sent: int64(bytes), took: t.ended.Sub(t.started)})
-	}
-}
-
-func (h *handover) forget(t *handed) {
+func (h *aside) forget(t *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.running[t.peer] == t {
 		delete(h.running, t.peer)
 	}
+	if i := slices.Index(h.linger, t); i >= 0 {
+		h.linger = slices.Delete(h.linger, i, i+1)
+	}
+}
+
+// over takes it that a session has ended, and lingers from now on.
+func (h *aside) over(t *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t.ended = time.Now()
+	h.active--
 	if h.clients[t.peer.addr]--; h.clients[t.peer.addr] == 0 {
 		delete(h.clients, t.peer.addr)
+	}
+	h.linger = append(h.linger, t)
+	if len(h.linger) > maxAsideLinger {
+		h.linger[0].cancel(nil)
+		h.linger = slices.Delete(h.linger, 0, 1)
 	}
 }
 
 // packet takes a packet to the request port of single-port mode. It reports
-// false where it belongs to nothing that was handed over.
-func (h *handover) packet(d *datagram) bool {
+// false where it belongs to nothing that was set aside.
+func (h *aside) packet(d *datagram) bool {
 	t := h.find(d.from)
 	return t != nil && t.local == d.local && t.link.put(d.payload)
 }
 
 // unreachable takes it that ICMP says that a client is gone.
-func (h *handover) unreachable(to peer) {
+func (h *aside) unreachable(to peer) {
 	if t := h.find(to); t != nil {
 		t.link.lost()
 	}
 }
 
-// find returns what was handed over of a client in single-port mode.
-func (h *handover) find(p peer) *handed {
+// find returns the session of a client in single-port mode.
+func (h *aside) find(p peer) *session {
 	if h == nil {
 		return nil
 	}
@@ -250,58 +245,4 @@ func (h *handover) find(p peer) *handed {
 		return t
 	}
 	return nil
-}
-
-// add adds to a Server's totals.
-func (h *handover) add(s *Stats) {
-	if h == nil {
-		return
-	}
-	h.counters.add(s)
-	s.Uploads, s.Received = h.uploads.Load(), h.received.Load()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, t := range h.running {
-		if t.ended.IsZero() {
-			s.Active++
-		}
-	}
-}
-
-// transfers describes what runs.
-func (h *handover) transfers() (all []TransferInfo) {
-	if h == nil {
-		return nil
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, t := range h.running {
-		if t.ended.IsZero() {
-			all = append(all, TransferInfo{
-				Client: t.peer.addrPort(), Server: t.server, File: t.progress.Path(), Upload: t.write, Size: t.progress.Size(), Offset: t.progress.Bytes(),
-				Blksize: t.blksize, Window: 1, Started: t.started,
-			})
-		}
-	}
-	return all
-}
-
-// legacyOutcome says how a request ended.
-func legacyOutcome(err error) Outcome {
-	for _, e := range []struct {
-		err error
-		how Outcome
-	}{
-		{legacy.ErrAborted, Aborted}, {legacy.ErrSilent, TimedOut}, {legacy.ErrUnreachable, Unreachable}, {legacy.ErrStopped, Stopped},
-		{legacy.ErrChanged, FileChanged}, {legacy.ErrIncomplete, Incomplete}, {legacy.ErrBusy, Busy},
-		{legacy.ErrExists, Exists}, {legacy.ErrLimit, OverLimit}, {syscall.ENOSPC, OverLimit}, {syscall.EDQUOT, OverLimit}, {os.ErrPermission, Refused},
-	} {
-		if errors.Is(err, e.err) {
-			return e.how
-		}
-	}
-	if err == nil {
-		return Complete
-	}
-	return lookupOutcome(err)
 }

@@ -17,18 +17,24 @@ import (
 // maxStrangers bounds the ERRORs that a socketLink sends to others than its client.
 const maxStrangers = 16
 
+// maxFailures is more than strangers can cause.
+const maxFailures = 1000
+
 // socketLink is the way to a client from a port of its own.
 type socketLink struct {
 	conn      *net.UDPConn
 	client    netip.AddrPort
 	server    netip.AddrPort
+	peer      peer
 	buf       []byte
+	errors    errorQueue
 	strangers int
+	failures  int // of receiving, in all
 }
 
 // openSocketLink opens a socket on the address that was asked. zone is that of
 // the endpoint's address, if it has one.
-func openSocketLink(t *handed, zone string, ports [2]uint16) (*socketLink, error) {
+func openSocketLink(t *session, zone string, ports [2]uint16) (*socketLink, error) {
 	local := netip.AddrFrom16(t.local).Unmap()
 	if local.IsLinkLocalUnicast() && local.Is6() {
 		if zone == "" {
@@ -51,12 +57,26 @@ func openSocketLink(t *handed, zone string, ports [2]uint16) (*socketLink, error
 	if err != nil {
 		return nil, fmt.Errorf("tftp: socket on %v: %w", local, err)
 	}
-	return &socketLink{conn: conn.(*net.UDPConn), client: t.peer.addrPort(), server: netip.AddrPortFrom(local, port), buf: make([]byte, 1<<16)}, nil
+	return &socketLink{conn: conn.(*net.UDPConn), client: t.peer.addrPort(), server: netip.AddrPortFrom(local, port), peer: t.peer, buf: make([]byte, 1<<16)}, nil
 }
 
 func (l *socketLink) Send(p []byte) error {
-	_, err := l.conn.WriteToUDPAddrPort(p, l.client)
-	return err
+	return insist(func() error {
+		_, err := l.conn.WriteToUDPAddrPort(p, l.client)
+		return err
+	})
+}
+
+// insist sends again where the socket has but told what ICMP said of an earlier
+// packet, to whomever.
+func insist(send func() error) error {
+	for tries := 0; ; tries++ {
+		err := send()
+		var errno syscall.Errno
+		if err == nil || !errors.As(err, &errno) || !passing(errno) || tries == passingTries {
+			return err
+		}
+	}
 }
 
 func (l *socketLink) Receive() ([]byte, error) {
@@ -65,10 +85,13 @@ func (l *socketLink) Receive() ([]byte, error) {
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return nil, err
-		case errors.Is(err, syscall.ECONNREFUSED):
+		case err != nil && l.lost():
 			return nil, legacy.ErrUnreachable
+		case err != nil && l.failures < maxFailures:
+			l.failures++ // ICMP about a stranger, or something that may pass
+			continue
 		case err != nil:
-			continue // what ICMP said of a host or a net may pass
+			return nil, err
 		}
 		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 		if from.Port() == l.client.Port() && from.Addr().WithZone("") == l.client.Addr().WithZone("") {
@@ -79,6 +102,25 @@ func (l *socketLink) Receive() ([]byte, error) {
 			_, _ = l.conn.WriteToUDPAddrPort(appendError(nil, codeUnknownTID, "unknown transfer"), from)
 		}
 	}
+}
+
+// lost says whether ICMP has told that the client is gone.
+func (l *socketLink) lost() (lost bool) {
+	raw, err := l.conn.SyscallConn()
+	if err != nil {
+		return false // closed
+	}
+	_ = raw.Control(func(fd uintptr) {
+		for {
+			to, final, ok := l.errors.next(int(fd))
+			if !ok {
+				return
+			}
+			to.endpoint = l.peer.endpoint
+			lost = lost || final && to == l.peer
+		}
+	})
+	return lost
 }
 
 func (l *socketLink) Close() error { return l.conn.Close() }
@@ -96,7 +138,7 @@ type portLink struct {
 	goner   sync.Once
 }
 
-func newPortLink(e *endpoint, t *handed) *portLink {
+func newPortLink(e *endpoint, t *session) *portLink {
 	return &portLink{fd: e.data, v6: e.v6, client: t.peer, local: t.local,
 		packets: make(chan []byte, 8), closed: make(chan struct{}), gone: make(chan struct{})}
 }
@@ -119,7 +161,9 @@ func (l *portLink) Send(p []byte) error {
 	if l.v6 {
 		to = &unix.SockaddrInet6{Port: int(l.client.port), Addr: l.client.addr, ZoneId: l.client.zone}
 	}
-	return unix.Sendmsg(l.fd, p, control[:len(control)-len(rest)], to, unix.MSG_DONTWAIT)
+	return insist(func() error {
+		return unix.Sendmsg(l.fd, p, control[:len(control)-len(rest)], to, unix.MSG_DONTWAIT)
+	})
 }
 
 func (l *portLink) Receive() ([]byte, error) {
