@@ -91,7 +91,12 @@ func rack(ctx context.Context, t *testing.T, topology lab.Topology, configs ...l
 // with exit code 0, leaving nothing behind.
 func start(ctx context.Context, t *testing.T, node *lab.Node, c lab.DaemonConfig) *lab.Daemon {
 	t.Helper()
-	d, err := node.StartDaemon(ctx, binary(t), c, nil)
+	return startBinary(ctx, t, node, binary(t), c)
+}
+
+func startBinary(ctx context.Context, t *testing.T, node *lab.Node, binary string, c lab.DaemonConfig) *lab.Daemon {
+	t.Helper()
+	d, err := node.StartDaemon(ctx, binary, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ type DaemonConfig struct {
 	Deliver   string     // default: auto
 	Address   netip.Addr // boot server address in replies; default: the interface's
 	Root      string
+	Keep      bool // runs under `xdpxe keep`: the Process is the keeper
 	// Policy is the YAML of `policy:` and `profiles:`. Default: every client
 	// gets the programs of MakeRoot.
 	Policy string
@@ -40,6 +41,7 @@ type Daemon struct {
 	Config  string // path of the configuration file
 	Control string // path of the control socket
 	BPFFS   string // its bpffs, empty but for what it pins
+	kept    bool
 	http    *http.Client
 	states  *Transcript
 }
@@ -51,7 +53,7 @@ func (n *Node) StartDaemon(ctx context.Context, binary string, c DaemonConfig, l
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{Node: n, Config: l.Path(n.Role + ".yaml"), Control: l.Path(n.Role + ".sock"), BPFFS: bpffs}
+	d := &Daemon{Node: n, kept: c.Keep, Config: l.Path(n.Role + ".yaml"), Control: l.Path(n.Role + ".sock"), BPFFS: bpffs}
 	if err := os.WriteFile(d.Config, []byte(c.yaml(d)), 0o644); err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
@@ -74,9 +76,13 @@ func (d *Daemon) start(ctx context.Context, binary string, lines Lines) error {
 	if err != nil {
 		return err
 	}
+	args := []string{binary, "serve", "-c", d.Config}
+	if d.kept {
+		args = append([]string{binary, "keep", "--"}, args...)
+	}
 	d.Process, err = d.Node.Start(Command{
 		Name:  "xdpxe on " + d.Node.Role,
-		Args:  []string{binary, "serve", "-c", d.Config},
+		Args:  args,
 		Env:   []string{"NOTIFY_SOCKET=" + notify.path, "GORACE=halt_on_error=1"},
 		Lines: lines,
 	})
@@ -113,12 +119,14 @@ func (c *DaemonConfig) yaml(d *Daemon) string {
 	line("control", d.Control)
 	line("bpffs", d.BPFFS)
 	line("metrics", `{listen: ""}`)
+	line("tftp", "{state: "+d.Node.lab.Path(d.Node.Role+".state")+"}")
 	b.WriteString(cmp.Or(c.Policy, ServeEveryone))
 	return b.String()
 }
 
 // Status is what the lab reads of `xdpxe status --json`.
 type Status struct {
+	PID        int
 	Interfaces []struct {
 		Name, State, Tier, Attach, Deliver string
 		Why                                []string
@@ -126,6 +134,13 @@ type Status struct {
 	Requests []struct {
 		Iface, Tier, Stage, Reason string
 		Count                      uint64
+	}
+	TFTP struct {
+		Requests, Restored, Lost uint64
+		Transfers                []struct {
+			File        string
+			Size, Acked int64
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/fdstore"
 	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/notify"
 	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/privilege"
 	"github.com/xdpxe/xdpxe/loader/netdev"
@@ -34,6 +35,7 @@ type daemon struct {
 
 	server *responder.Server
 	links  *linkTable
+	boot   *bootSockets
 	tftp   *tftp.Server // nil without a root
 
 	covered map[string]string // listed interfaces that others serve, as was said last; of start's goroutine, then follow's
@@ -49,10 +51,10 @@ type daemon struct {
 }
 
 // newDaemon opens all that is not bound to an interface. cfg is complete.
-func newDaemon(cfg *config.Config, load func() (*config.Config, error), log *zap.Logger, level zap.AtomicLevel) (*daemon, error) {
+func newDaemon(cfg *config.Config, store *fdstore.Store, load func() (*config.Config, error), log *zap.Logger, level zap.AtomicLevel) (*daemon, error) {
 	server := responder.New(log)
 	d := &daemon{
-		load: load, log: log, level: level, started: time.Now(), server: server, links: newLinkTable(server),
+		load: load, log: log, level: level, started: time.Now(), server: server, links: newLinkTable(server), boot: newBootSockets(store, log),
 		ports: make(map[string]*runningPort), reloads: reloadState{loaded: time.Now()},
 	}
 	root, err := openRoot(cfg)
@@ -60,8 +62,11 @@ func newDaemon(cfg *config.Config, load func() (*config.Config, error), log *zap
 		return nil, err
 	}
 	if root != nil {
-		if d.tftp, err = tftp.Listen(tftpConfig(cfg, log), root); err != nil {
+		if d.tftp, err = tftp.Listen(tftpConfig(cfg, store, log), root); err != nil {
 			root.Close()
+			if errors.Is(err, tftp.ErrUploads) {
+				return nil, cfg.Problem("tftp.uploads.dir", err, uploadsHint)
+			}
 			return nil, portError(err, cfg.TFTP.Port)
 		}
 	}
@@ -81,19 +86,35 @@ func openRoot(cfg *config.Config) (*content.Root, error) {
 	return root, nil
 }
 
-func tftpConfig(cfg *config.Config, log *zap.Logger) tftp.Config {
+const uploadsHint = "an existing directory that xdpxe may write to"
+
+func tftpConfig(cfg *config.Config, store *fdstore.Store, log *zap.Logger) tftp.Config {
 	c := tftp.DefaultConfig()
 	c.Port, c.DataPorts = cfg.TFTP.Port, cfg.TFTP.DataPorts
 	c.MaxWindow, c.MaxBlksize, c.MaxTransfers = cfg.TFTP.MaxWindow, cfg.TFTP.MaxBlksize, cfg.TFTP.MaxTransfers
-	c.GSO = cfg.TFTP.GSO
+	c.GSO, c.SinglePort, c.Networks = cfg.TFTP.GSO, cfg.TFTP.SinglePort, networks(cfg)
+	c.Netascii = cfg.TFTP.Netascii
+	if u := cfg.TFTP.Uploads; u != nil {
+		c.Uploads = &tftp.Uploads{Dir: u.Dir, MaxSize: u.MaxSize, MaxFiles: u.MaxFiles, MaxTotal: u.MaxTotal, Overwrite: u.Overwrite}
+	}
 	c.Queue, c.Burst, c.Bandwidth, c.NetworkBits = cfg.TFTP.Queue, cfg.TFTP.Burst, cfg.TFTP.Bandwidth, cfg.TFTP.NetworkBits
 	c.PerClient, c.PerNetwork = tftp.Limits(cfg.TFTP.PerClient), tftp.Limits(cfg.TFTP.PerNetwork)
 	again := &cfg.TFTP.Retransmit
 	c.InitialTimeout, c.MinTimeout, c.MaxTimeout = again.Initial, again.Floor, again.Ceiling
 	c.GiveUp, c.Unanswered = again.GiveUp, again.Unanswered
 	c.Clients = cfg.Policy.Allowed
+	if store != nil {
+		c.Sockets, c.State = store, cfg.TFTP.State
+	}
 	c.Logger = log.Named("tftp")
 	return c
+}
+
+func networks(cfg *config.Config) (list []tftp.Network) {
+	for _, n := range cfg.TFTP.Networks {
+		list = append(list, tftp.Network{Prefix: n.Subnet, MaxBlksize: n.MaxBlksize, MaxWindow: n.MaxWindow})
+	}
+	return list
 }
 
 // adopt puts a checked configuration and its root in force.
@@ -102,6 +123,9 @@ func (d *daemon) adopt(cfg *config.Config, root *content.Root) {
 	d.server.SetAnswers(d.answers)
 	if d.tftp != nil {
 		d.tftp.SetClients(cfg.Policy.Allowed)
+		if err := d.tftp.SetNetworks(networks(cfg)); err != nil { // what the configuration checks, too
+			d.log.Error("the networks of TFTP stay as they were", zap.Error(err))
+		}
 		if root != d.root {
 			d.tftp.SetRoot(root)
 		}

@@ -6,14 +6,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpxe/xdpxe/responder/control"
@@ -23,33 +21,18 @@ import (
 // send puts a frame on an interface of the namespace.
 func (ns namespace) send(t *testing.T, iface string, frame []byte) {
 	t.Helper()
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
-		done <- func() error {
-			h, err := netns.GetFromName(string(ns))
-			if err != nil {
-				return err
-			}
-			defer h.Close()
-			if err := netns.Set(h); err != nil {
-				return err
-			}
-			ifi, err := net.InterfaceByName(iface)
-			if err != nil {
-				return err
-			}
-			fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-			if err != nil {
-				return err
-			}
-			defer unix.Close(fd)
-			return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: ifi.Index})
-		}()
-	}()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	ns.inside(t, func() error {
+		ifi, err := net.InterfaceByName(iface)
+		if err != nil {
+			return err
+		}
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: ifi.Index})
+	})
 }
 
 // What a running daemon takes by XDP and answers is what capture shows, what

@@ -13,9 +13,15 @@ import (
 	"syscall"
 
 	"github.com/xdpxe/xdpxe/cmd/internal/fault"
+	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/keeper"
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == keeper.ExecCommand {
+		err := keeper.Exec(os.Args[2:])
+		fault.Print(os.Stderr, "xdpxe: ", err)
+		os.Exit(fault.MachineCode)
+	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 

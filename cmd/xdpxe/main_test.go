@@ -20,7 +20,6 @@ const actAsXdpxe = "XDPXE_TEST_MAIN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(actAsXdpxe) != "" {
-		os.Unsetenv(actAsXdpxe)
 		main()
 	}
 	os.Exit(m.Run())
@@ -119,7 +118,7 @@ func TestHelp(t *testing.T) {
 	if r.code != 0 || r.stderr != "" {
 		t.Fatalf("%+v", r)
 	}
-	for _, cmd := range []string{"serve", "check", "explain", "status", "capture", "detach", "version", "completion"} {
+	for _, cmd := range []string{"serve", "keep", "check", "explain", "status", "capture", "detach", "version", "completion"} {
 		if !strings.Contains(r.stdout, "\n  "+cmd+" ") {
 			t.Errorf("help does not list %s:\n%s", cmd, r.stdout)
 		}

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync/atomic"
 	"testing"
+
+	"github.com/vishvananda/netns"
 )
 
 // namespace is a network namespace with a veth pair, v0 (198.51.100.2/24) and v1, both up.
@@ -76,4 +79,27 @@ func (ns namespace) xdpxe(t *testing.T, args ...string) result {
 		t.Fatal(err)
 	}
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// inside runs f in the namespace, on a thread of its own.
+func (ns namespace) inside(t *testing.T, f func() error) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
+		done <- func() error {
+			h, err := netns.GetFromName(string(ns))
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			if err := netns.Set(h); err != nil {
+				return err
+			}
+			return f()
+		}()
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
 }

@@ -37,7 +37,7 @@ type portWorker struct {
 const tierSocket = string(loader.Socket)
 
 // openPort opens the best datapath of an interface and the sockets beside it.
-func openPort(opts portOptions, facts *netdev.Facts, log *zap.Logger) (*opened, error) {
+func openPort(opts portOptions, facts *netdev.Facts, boot *bootSockets, log *zap.Logger) (*opened, error) {
 	path, err := loader.Open(opts.Options)
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func openPort(opts portOptions, facts *netdev.Facts, log *zap.Logger) (*opened, 
 			o.bridge = b.Index
 		}
 	}
-	if err := o.listen(log); err != nil {
+	if err := o.listen(boot, log); err != nil {
 		o.close(log)
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func openPort(opts portOptions, facts *netdev.Facts, log *zap.Logger) (*opened, 
 func (o *opened) add(c conn.Conn, tier string) { o.workers = append(o.workers, portWorker{c, tier}) }
 
 // listen opens a connection for each way by which requests can come.
-func (o *opened) listen(log *zap.Logger) error {
+func (o *opened) listen(boot *bootSockets, log *zap.Logger) error {
 	for _, s := range o.path.Sockets() {
 		o.add(conn.NewXSK(s, o.facts.Index, o.facts.MAC), string(o.path.Tier()))
 	}
@@ -69,6 +69,16 @@ func (o *opened) listen(log *zap.Logger) error {
 		}
 		o.add(c, string(o.path.Tier()))
 	}
+	for name, index := range o.devices() {
+		if err := o.listenUDP(name, index, boot, log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// devices returns the devices that have sockets, by name, and their indices.
+func (o *opened) devices() map[string]int {
 	devices := map[string]int{o.facts.Name: o.facts.Index}
 	if o.bridge != 0 {
 		devices[o.facts.Bridge] = o.bridge
@@ -76,12 +86,7 @@ func (o *opened) listen(log *zap.Logger) error {
 	for _, v := range o.facts.VLANs {
 		devices[v.Name] = v.Index
 	}
-	for name, index := range devices {
-		if err := o.listenUDP(name, index, log); err != nil {
-			return err
-		}
-	}
-	return nil
+	return devices
 }
 
 // listenUDP opens the sockets of one device. Without XDP they take all
@@ -89,13 +94,19 @@ func (o *opened) listen(log *zap.Logger) error {
 // every DHCP server shares it. Port 4011 stays open either way: a request that
 // XDP leaves to the stack must not earn an ICMP port unreachable, on which
 // edk2 gives up.
-func (o *opened) listenUDP(name string, index int, log *zap.Logger) error {
+func (o *opened) listenUDP(name string, index int, boot *bootSockets, log *zap.Logger) error {
 	ports := []int{packet.PortBINL, packet.PortDHCPServer}
 	if o.path.Tier() != loader.Socket {
 		ports = ports[:1]
 	}
 	for _, port := range ports {
-		c, err := conn.ListenUDP(name, index, port)
+		var c conn.Conn
+		var err error
+		if port == packet.PortBINL {
+			c, err = boot.listen(o.facts.Name, name, index)
+		} else {
+			c, err = conn.ListenUDP(name, index, port)
+		}
 		switch {
 		case err == nil:
 			o.add(c, tierSocket)

@@ -44,6 +44,7 @@ type port struct {
 	opts    portOptions
 	server  *responder.Server
 	links   *linkTable
+	boot    *bootSockets
 	log     *zap.Logger
 	changed chan struct{} // holds one notice of a network change
 
@@ -53,9 +54,9 @@ type port struct {
 	past  totals  // of datapaths that were closed
 }
 
-func newPort(opts portOptions, server *responder.Server, links *linkTable, log *zap.Logger) *port {
+func newPort(opts portOptions, server *responder.Server, links *linkTable, boot *bootSockets, log *zap.Logger) *port {
 	return &port{
-		opts: opts, server: server, links: links, log: log.With(zap.String("iface", opts.Iface)),
+		opts: opts, server: server, links: links, boot: boot, log: log.With(zap.String("iface", opts.Iface)),
 		changed: make(chan struct{}, 1), state: "starting",
 	}
 }
@@ -121,7 +122,7 @@ func (p *port) serve(ctx context.Context, up func()) error {
 	if err != nil {
 		return err
 	}
-	o, err := openPort(p.opts, facts, p.log)
+	o, err := openPort(p.opts, facts, p.boot, p.log)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ func (d *daemon) startPorts(ctx context.Context, cfg *config.Config) error {
 			failed = append(failed, err)
 		}
 	}
+	d.boot.release("")
 	if len(failed) == len(names) || len(failed) > 0 && !cfg.Auto {
 		return errors.Join(failed...)
 	}
@@ -87,7 +88,7 @@ func coveredBy(names []string) map[string]string {
 
 // startPort starts serving an interface; the channel gets the first outcome.
 func (d *daemon) startPort(ctx context.Context, cfg *config.Config, name string) <-chan error {
-	p := newPort(portOptionsOf(cfg, name), d.server, d.links, d.log)
+	p := newPort(portOptionsOf(cfg, name), d.server, d.links, d.boot, d.log)
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	d.mu.Lock()
@@ -158,6 +159,9 @@ func (d *daemon) matchPorts(ctx context.Context, cfg *config.Config) {
 			continue
 		}
 		d.stopPorts([]string{name})
+		if _, ok := wanted[name]; !ok {
+			d.boot.release(name)
+		}
 	}
 	for name := range wanted {
 		d.startPort(ctx, cfg, name)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"time"
 
@@ -76,10 +77,16 @@ func (d *daemon) tryReload(ctx context.Context) error {
 	return nil
 }
 
+// sameTFTP compares all but what a running file server takes.
+func sameTFTP(a, b config.TFTP) bool {
+	a.Networks, b.Networks = nil, nil
+	return reflect.DeepEqual(a, b)
+}
+
 // needRestart returns the keys whose new values a running daemon cannot take.
 func needRestart(was, is *config.Config) (keys []string) {
 	for key, same := range map[string]bool{
-		"tftp":    was.TFTP == is.TFTP,
+		"tftp":    sameTFTP(was.TFTP, is.TFTP),
 		"metrics": was.Metrics == is.Metrics,
 		"control": was.Control == is.Control,
 		"log":     was.Log.Format == is.Log.Format,

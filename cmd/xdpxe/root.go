@@ -18,6 +18,6 @@ server: addresses stay with the one that the site has.
 // newRootCommand assembles the program.
 func newRootCommand() *cobra.Command {
 	return fault.Root(&cobra.Command{Use: "xdpxe", Short: "PXE boot server on XDP", Long: rootLong}, classify,
-		newServeCommand(), newCheckCommand(), newExplainCommand(),
+		newServeCommand(), newKeepCommand(), newCheckCommand(), newExplainCommand(),
 		newStatusCommand(), newCaptureCommand(), newDetachCommand(), newVersionCommand())
 }

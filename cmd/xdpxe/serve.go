@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/xdpxe/xdpxe/cmd/internal/build"
+	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/fdstore"
 	"github.com/xdpxe/xdpxe/responder/config"
 )
 
@@ -66,12 +67,18 @@ func serve(ctx context.Context, src *source, stdout, stderr io.Writer) error {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 
-	d, err := newDaemon(cfg, func() (*config.Config, error) {
+	store := fdstore.Open()
+	d, err := newDaemon(cfg, store, func() (*config.Config, error) {
 		cfg, _, err := loadComplete(src)
 		return cfg, err
 	}, log, level)
 	if err != nil {
 		return err
+	}
+	if store != nil {
+		if err := store.Discard(); err != nil {
+			log.Warn("what a former process stored", zap.Error(err))
+		}
 	}
 	log.Info("xdpxe starts", zap.String("version", build.Version()), zap.String("config", cfg.File), zap.String("root", cfg.Root))
 	if err := d.run(ctx, hup, edited); err != nil && !errors.Is(err, context.Canceled) {

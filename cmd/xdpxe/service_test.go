@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,6 +59,9 @@ func TestUnitCapabilities(t *testing.T) {
 		if !slices.Contains(strings.Fields(unit["RestrictAddressFamilies"]), family) {
 			t.Errorf("RestrictAddressFamilies lacks %s", family)
 		}
+	}
+	if n, err := strconv.Atoi(unit["FileDescriptorStoreMax"]); err != nil || n < maxKept {
+		t.Errorf("FileDescriptorStoreMax=%d, xdpxe keep has %d", n, maxKept)
 	}
 	if got := "/run/" + unit["RuntimeDirectory"]; got != filepath.Dir(control.DefaultPath) {
 		t.Errorf("RuntimeDirectory is %s, the control socket %s", got, control.DefaultPath)

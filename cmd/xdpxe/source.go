@@ -65,6 +65,19 @@ func (s *source) load() (*config.Config, []config.Found, error) {
 	return cfg, found, nil
 }
 
+// checkUploads makes sure that the folder of uploads exists. Whether it may be
+// written to is a question of who the daemon runs as.
+func checkUploads(cfg *config.Config) error {
+	if cfg.TFTP.Uploads == nil {
+		return nil
+	}
+	root, err := os.OpenRoot(cfg.TFTP.Uploads.Dir)
+	if err != nil {
+		return cfg.Problem("tftp.uploads.dir", err, uploadsHint)
+	}
+	return root.Close()
+}
+
 // checkFiles makes sure that every boot file below the root exists and may be
 // read, in the spelling that clients get or in another case, as TFTP finds it.
 func checkFiles(cfg *config.Config) error {

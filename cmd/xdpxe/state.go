@@ -135,7 +135,7 @@ func networksOf(f *netdev.Facts) (out []control.Network) {
 }
 
 // maxTransfersShown bounds the transfers in a status.
-const maxTransfersShown = 1000
+const maxTransfersShown = 1 << 16
 
 // Transfers implements control.Source.
 func (d *daemon) Transfers(ctx context.Context) (list []control.TFTPTransfer) {
@@ -144,10 +144,11 @@ func (d *daemon) Transfers(ctx context.Context) (list []control.TFTPTransfer) {
 	}
 	transfers := d.tftp.Transfers(ctx)
 	slices.SortFunc(transfers, func(a, b tftp.TransferInfo) int { return a.Started.Compare(b.Started) })
+	now := time.Now()
 	for _, t := range transfers[:min(len(transfers), maxTransfersShown)] {
 		list = append(list, control.TFTPTransfer{
-			Client: t.Client.String(), File: t.File, Size: t.Size, Acked: t.Offset,
-			BlockSize: t.Blksize, WindowSize: t.Window, Started: t.Started,
+			Client: t.Client.String(), Server: t.Server.String(), File: t.File, Upload: t.Upload, Size: t.Size, Acked: t.Offset, Rate: t.Rate(now),
+			BlockSize: t.Blksize, WindowSize: t.Window, RTT: t.RTT.Seconds(), Again: t.Retransmits, Started: t.Started,
 		})
 	}
 	return list
@@ -166,13 +167,15 @@ func tftpStatus(s *tftp.Server, now time.Time) (st control.TFTP) {
 func tftpTotals(sum tftp.Stats) control.TFTP {
 	st := control.TFTP{
 		Active: sum.Active, Queued: sum.Queued, Requests: sum.Requests, Repeated: sum.Repeated, Waited: sum.Waited,
+		Unconfirmed: sum.Unconfirmed, Uploads: sum.Uploads, BytesReceived: sum.Received,
 		BytesSent: sum.Bytes, Retransmissions: sum.Retransmits, Timeouts: sum.Timeouts, Capped: sum.Capped,
 		DiskReads: sum.Loads, DiskWaits: sum.Waits, LoopFaults: sum.Faults,
 		Strangers: sum.Strangers, SendErrors: sum.SendErrors, Dropped: sum.Dropped,
+		Restored: sum.Restored, Lost: sum.Lost,
 	}
 	for o, n := range sum.Outcomes {
 		if n != 0 {
-			st.Outcomes = append(st.Outcomes, control.TFTPOutcome{Outcome: tftp.Outcome(o).String(), Count: n})
+			st.Outcomes = append(st.Outcomes, control.TFTPOutcome{Outcome: tftp.Outcome(o).String(), Kind: tftp.Outcome(o).Kind(), Count: n})
 		}
 	}
 	return st

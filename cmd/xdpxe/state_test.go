@@ -20,15 +20,17 @@ import (
 // What the file server counts is what status and metrics show, each under its own name.
 func TestTFTPTotals(t *testing.T) {
 	sum := tftp.Stats{Active: 1, Requests: 2, Bytes: 3, Retransmits: 4, SendErrors: 5, Dropped: 6,
-		Queued: 7, Repeated: 8, Waited: 9, Timeouts: 10, Capped: 11, Strangers: 12, Loads: 13, Waits: 14, Faults: 15}
+		Queued: 7, Repeated: 8, Waited: 9, Timeouts: 10, Capped: 11, Strangers: 12, Unconfirmed: 13, Uploads: 14, Received: 15,
+		Loads: 16, Waits: 17, Faults: 18}
 	sum.Outcomes[tftp.Complete] = 7
 	got := tftpTotals(sum)
-	if len(got.Outcomes) != 1 || got.Outcomes[0] != (control.TFTPOutcome{Outcome: tftp.Complete.String(), Count: 7}) {
+	if len(got.Outcomes) != 1 || got.Outcomes[0] != (control.TFTPOutcome{Outcome: tftp.Complete.String(), Kind: "finished", Count: 7}) {
 		t.Errorf("outcomes %+v", got.Outcomes)
 	}
 	numbers := [...]uint64{uint64(got.Active), got.Requests, got.BytesSent, got.Retransmissions, got.SendErrors, got.Dropped,
-		uint64(got.Queued), got.Repeated, got.Waited, got.Timeouts, got.Capped, got.Strangers, got.DiskReads, got.DiskWaits, got.LoopFaults}
-	if want := [...]uint64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}; numbers != want {
+		uint64(got.Queued), got.Repeated, got.Waited, got.Timeouts, got.Capped, got.Strangers, got.Unconfirmed, got.Uploads, got.BytesReceived,
+		got.DiskReads, got.DiskWaits, got.LoopFaults}
+	if want := [...]uint64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18}; numbers != want {
 		t.Errorf("%+v", got)
 	}
 }

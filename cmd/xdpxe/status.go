@@ -13,7 +13,7 @@ import (
 func newStatusCommand() *cobra.Command {
 	var socket string
 	var asJSON bool
-	var recent int
+	var recent, transfers int
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what the running daemon does",
@@ -35,11 +35,12 @@ lately, and file transfers. Counters count since the daemon started.`,
 			if err != nil {
 				return daemonError(err)
 			}
-			return printStatus(cmd.OutOrStdout(), st, recent)
+			return printStatus(cmd.OutOrStdout(), st, recent, transfers)
 		},
 	}
 	bindSocket(cmd, &socket)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().IntVar(&transfers, "transfers", 20, "show the `N` transfers that have run longest; --json has all")
 	cmd.Flags().IntVar(&recent, "recent", 10, "show the last `N` clients without an answer, and the last N answers")
 	return cmd
 }

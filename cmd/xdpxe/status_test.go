@@ -111,8 +111,17 @@ func busy() control.Status {
 		},
 		TFTP: control.TFTP{
 			Listen: []string{"0.0.0.0:69", "[::]:69"}, Active: 1, Queued: 2, Requests: 300, Waited: 5, Capped: 6, BytesSent: 5 << 30, Retransmissions: 17,
-			Outcomes:  []control.TFTPOutcome{{Outcome: "complete", Count: 280}, {Outcome: "not_found", Count: 19}},
-			Transfers: []control.TFTPTransfer{{Client: "198.51.100.50:2070", File: "boot.wim", Size: 400 << 20, Acked: 100 << 20, BlockSize: 1468, WindowSize: 16, Started: now.Add(-2 * time.Second)}},
+			Unconfirmed: 3, Uploads: 4, BytesReceived: 5 << 20,
+			Outcomes: []control.TFTPOutcome{
+				{Outcome: "complete", Kind: "finished", Count: 260}, {Outcome: "probe", Kind: "finished", Count: 20}, {Outcome: "timed_out", Kind: "failed", Count: 2},
+				{Outcome: "not_found", Kind: "refused", Count: 19}, {Outcome: "client_not_allowed", Kind: "silent", Count: 7}, {Outcome: "full", Kind: "silent", Count: 1},
+			},
+			Transfers: []control.TFTPTransfer{
+				{Client: "198.51.100.50:2070", Server: "198.51.100.2:40000", File: "boot.wim", Size: 400 << 20, Acked: 100 << 20, Rate: 50 << 20,
+					BlockSize: 1468, WindowSize: 16, RTT: 0.0012345678, Again: 5, Started: now.Add(-2 * time.Second)},
+				{Client: "198.51.100.51:2071", Server: "198.51.100.2:40001", File: "log", Upload: true, Acked: 5000, Rate: 5000, BlockSize: 512, WindowSize: 1, Started: now.Add(-time.Second)},
+				{Client: "198.51.100.52:2072", Server: "198.51.100.2:40000", BlockSize: 1468, WindowSize: 1, Started: now},
+			},
 		},
 	}
 }
@@ -120,7 +129,7 @@ func busy() control.Status {
 func TestStatus(t *testing.T) {
 	p := &pretender{st: busy()}
 	socket, _ := p.serve(t)
-	r := xdpxe(t, "status", "--socket", socket, "--recent", "2")
+	r := xdpxe(t, "status", "--socket", socket, "--recent", "2", "--transfers", "2")
 	if r.code != 0 || r.stderr != "" {
 		t.Fatalf("%+v", r)
 	}

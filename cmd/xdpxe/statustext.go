@@ -12,17 +12,14 @@ import (
 	"github.com/xdpxe/xdpxe/responder/packet"
 )
 
-// maxTransfers bounds the transfers that are listed one by one.
-const maxTransfers = 20
-
 // statusText writes a Status for people, section by section.
 type statusText struct {
 	w  *bufio.Writer
 	st *control.Status
 }
 
-// printStatus shows at most recent outcomes of each kind.
-func printStatus(out io.Writer, st *control.Status, recent int) error {
+// printStatus shows at most recent outcomes of each kind, and so many transfers.
+func printStatus(out io.Writer, st *control.Status, recent, transfers int) error {
 	p := &statusText{bufio.NewWriter(out), st}
 	p.head()
 	p.interfaces()
@@ -32,7 +29,7 @@ func printStatus(out io.Writer, st *control.Status, recent int) error {
 	p.diagnoses()
 	p.outcomes("CLIENTS WITHOUT ANSWER, newest first", recent, false)
 	p.outcomes("CLIENTS ANSWERED, newest first", recent, true)
-	p.tftp()
+	p.tftp(transfers)
 	return p.w.Flush()
 }
 
@@ -187,43 +184,6 @@ func (p *statusText) outcomes(title string, limit int, answered bool) {
 		rows = append(rows, []string{p.ago(o.Time), o.Client, o.Stage, orDash(o.Arch), where, result})
 	}
 	p.some(title, rows)
-}
-
-func (p *statusText) tftp() {
-	t := &p.st.TFTP
-	if len(t.Listen) == 0 && t.Requests == 0 {
-		return
-	}
-	fmt.Fprintf(p.w, "\nTFTP on %s\n", orNone(strings.Join(t.Listen, ", ")))
-	fmt.Fprintf(p.w, "  %d requests, %d transfers under way, %s sent, %d packets sent again, %d refused by the kernel, %d dropped\n",
-		t.Requests, t.Active, bytesText(t.BytesSent), t.Retransmissions, t.SendErrors, t.Dropped)
-	if t.Queued > 0 || t.Waited > 0 || t.Capped > 0 {
-		fmt.Fprintf(p.w, "  limits: %d requests wait for a place now, %d had to, %d messages held back by a bandwidth bound\n", t.Queued, t.Waited, t.Capped)
-	}
-	if t.DiskReads > 0 {
-		fmt.Fprintf(p.w, "  disk: %d pieces of files read ahead, %d waits of transfers, %d of event loops\n", t.DiskReads, t.DiskWaits, t.LoopFaults)
-	}
-	if t.Hung > 0 {
-		fmt.Fprintf(p.w, "  HANGS: %s; is the disk of the boot files well?\n", count(t.Hung, "event loop"))
-	}
-	var ends []string
-	for _, o := range t.Outcomes {
-		ends = append(ends, fmt.Sprintf("%d %s", o.Count, o.Outcome))
-	}
-	if len(ends) > 0 {
-		fmt.Fprintf(p.w, "  ended: %s\n", strings.Join(ends, ", "))
-	}
-	rows := [][]string{{"CLIENT", "FILE", "DONE", "OF", "BLOCK", "WINDOW", "SINCE"}}
-	for i := range t.Transfers {
-		if i == maxTransfers {
-			rows = append(rows, []string{fmt.Sprintf("and %d more", t.Active-i)})
-			break
-		}
-		x := &t.Transfers[i]
-		rows = append(rows, []string{x.Client, x.File, percent(x.Acked, x.Size), bytesText(uint64(max(x.Size, 0))),
-			fmt.Sprint(x.BlockSize), fmt.Sprint(x.WindowSize), p.ago(x.Started)})
-	}
-	p.some("TRANSFERS", rows)
 }
 
 // some is table, unless there is only the headline.

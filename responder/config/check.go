@@ -129,6 +129,12 @@ func (c *Config) warn() {
 	if len(c.Spec.Rules) == 0 && (c.Spec.Default == policy.Ignore || c.Spec.Default == "") {
 		add("policy", "policy: {default: PROFILE}", "no rules and default: ignore: no client is answered")
 	}
+	if c.TFTP.SinglePort && len(c.Clients) == 0 {
+		add("tftp.single-port", "clients: [NETWORK, …]", "single-port without clients: who forges a source address can have files sent to others")
+	}
+	if c.TFTP.Uploads != nil && len(c.Clients) == 0 {
+		add("tftp.uploads", "clients: [NETWORK, …]", "uploads without clients: anybody who reaches this host may write files")
+	}
 	slices.SortFunc(c.Warnings, func(a, b *Error) int {
 		if n := byPlace(a, b); n != 0 {
 			return n

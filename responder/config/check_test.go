@@ -136,6 +136,13 @@ profiles:
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+	open := parse(t, "policy: {default: p}\nprofiles: {p: {files: {bios: a}}}\ntftp:\n  single-port: true\n  uploads: {dir: in}\n").Warnings
+	if len(open) != 2 || !strings.HasPrefix(open[0].Error(), "x.yaml:4:16: single-port without clients: ") || !strings.HasPrefix(open[1].Error(), "x.yaml:5:3: uploads without clients: ") {
+		t.Errorf("%v", open)
+	}
+	if w := parse(t, "clients: [192.0.2.0/24]\npolicy: {default: p}\nprofiles: {p: {files: {bios: a}}}\ntftp: {single-port: true, uploads: {dir: in}}\n").Warnings; len(w) != 0 {
+		t.Errorf("%v", w)
+	}
 	if w := parse(t, "policy: {default: ignore}\n").Warnings; len(w) != 1 || w[0].Error() != "x.yaml:1:1: no rules and default: ignore: no client is answered (policy: {default: PROFILE})" {
 		t.Errorf("%v", w)
 	}

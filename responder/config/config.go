@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/xdpxe/xdpxe/responder/policy"
@@ -64,6 +65,11 @@ type TFTP struct {
 	MaxTransfers int       // at one time
 	GSO          bool      // let the kernel cut bursts into datagrams; the bytes are the same without
 	DataPorts    [2]uint16 // first and last port of data sockets; zero: the kernel's choice
+	State        string    // path of the file by which transfers outlive the daemon; default: tftp.state beside Control
+	SinglePort   bool      // answers come from Port
+	Networks     []TFTPNetwork
+	Netascii     bool     // serve reads in mode netascii
+	Uploads      *Uploads // nil: none are taken
 
 	Queue       int   // requests that wait for a place
 	Burst       int   // blocks that leave at once; 0: as the interface is
@@ -72,6 +78,22 @@ type TFTP struct {
 	PerNetwork  TFTPLimits
 	NetworkBits [2]int // of an IPv4 and of an IPv6 address
 	Retransmit  TFTPRetransmit
+}
+
+// TFTPNetwork has tighter bounds for the clients of a network.
+type TFTPNetwork struct {
+	Subnet     netip.Prefix
+	MaxBlksize int // bytes; 0: as everywhere
+	MaxWindow  int // blocks; 0: as everywhere
+}
+
+// Uploads says what clients may write.
+type Uploads struct {
+	Dir       string // where files go
+	MaxSize   int64  // bytes of a file
+	MaxFiles  int    // in Dir
+	MaxTotal  int64  // bytes in Dir
+	Overwrite bool   // a file that is there is replaced
 }
 
 // TFTPLimits bound what one client address or one network gets. 0: no bound.
@@ -110,10 +132,16 @@ const (
 	MaxBlksize          = 65464                  // RFC 2348
 	maxWindow           = 65535                  // RFC 7440
 	maxTransfers        = 1_000_000
-	maxQueue            = 65536
-	maxRequests         = 1_000_000
-	minBandwidth        = 100_000 / 8 // bytes a second: a message takes some seconds
-	maxBandwidth        = 1e12 / 8
+
+	DefaultUploadSize  = 1 << 30
+	DefaultUploadFiles = 1000
+	DefaultUploadTotal = 16 << 30
+	maxUploadFiles     = 100_000
+	maxUploadBytes     = 1 << 50
+	maxQueue           = 65536
+	maxRequests        = 1_000_000
+	minBandwidth       = 100_000 / 8 // bytes a second: a message takes some seconds
+	maxBandwidth       = 1e12 / 8
 )
 
 // maxFileSize bounds the configuration file: tens of thousands of machines.
@@ -137,8 +165,12 @@ func Default() *Config {
 	}
 	// The empty policy has nothing that could be wrong; a test says so.
 	_ = c.compile()
+	c.placeState()
 	return c
 }
+
+// placeState puts the transfers' state beside the control socket.
+func (c *Config) placeState() { c.TFTP.State = filepath.Join(filepath.Dir(c.Control), "tftp.state") }
 
 // compile makes Policy from Spec, Clients and VendorClasses.
 func (c *Config) compile() error {

@@ -24,6 +24,7 @@ func Parse(name string, text []byte) (*Config, error) {
 	}
 	c := Default()
 	c.File, c.places, c.Policy = name, r.places, nil
+	c.TFTP.State = ""
 	if body != nil {
 		ast.Walk(r, body)
 		r.keys(body, "", r.schema(c))
@@ -125,6 +126,11 @@ func (r *reader) schema(c *Config) map[string]setter {
 			"max-transfers": r.number(&c.TFTP.MaxTransfers, 1, maxTransfers),
 			"gso":           r.boolean(&c.TFTP.GSO),
 			"data-ports":    r.portRange(&c.TFTP.DataPorts),
+			"state":         r.absolute(&c.TFTP.State),
+			"single-port":   r.boolean(&c.TFTP.SinglePort),
+			"networks":      r.networks(&c.TFTP.Networks),
+			"netascii":      r.boolean(&c.TFTP.Netascii),
+			"uploads":       r.uploads(&c.TFTP.Uploads),
 			"queue":         r.number(&c.TFTP.Queue, 0, maxQueue),
 			"burst":         r.autoNumber(&c.TFTP.Burst, 1, maxWindow),
 			"bandwidth":     r.bandwidth(&c.TFTP.Bandwidth),
@@ -251,6 +257,12 @@ func (r *reader) order(t *TFTPRetransmit) {
 func (r *reader) finish(c *Config) {
 	if low, high := int(c.TFTP.DataPorts[0]), int(c.TFTP.DataPorts[1]); low <= c.TFTP.Port && c.TFTP.Port <= high {
 		r.fail(r.places.find("tftp.data-ports"), "", "tftp.data-ports: contains the port of requests, %d", c.TFTP.Port)
+	}
+	if c.TFTP.State == "" {
+		c.placeState()
+	}
+	if c.TFTP.SinglePort && c.TFTP.DataPorts[0] != 0 {
+		r.fail(r.places.find("tftp.data-ports"), "one or the other", "tftp.data-ports: there are none with single-port")
 	}
 	r.order(&c.TFTP.Retransmit)
 	err := c.compile()

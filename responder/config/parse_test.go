@@ -97,6 +97,27 @@ func TestMistakes(t *testing.T) {
 		{"empty path", "root: ''\n", []string{`x.yaml:1:7: root: bad path ""`}},
 		{"vendor classes", "vendor-classes: [PXEClient, '']\n", []string{`x.yaml:1:29: vendor-classes[1]: empty vendor class (it would be every DHCP client)`}},
 
+		{"single port and data ports", "tftp: {data-ports: 1000-1001, single-port: true}\n", []string{`x.yaml:1:20: tftp.data-ports: there are none with single-port (one or the other)`}},
+		{"single port", "tftp: {single-port: 69}\n", []string{`x.yaml:1:21: tftp.single-port: must be true or false, not "69"`}},
+		{"networks", "tftp:\n  networks:\n    - {subnet: 198.51.100.0/33, max-window: 4}\n    - {subnet: 198.51.100.0/24, max-window: 0}\n    - {subnet: 198.51.100.0/24, max-blksize: auto}\n    - {sub: 198.51.100.0/24}\n", []string{
+			`x.yaml:3:16: tftp.networks[0].subnet[0]: bad network "198.51.100.0/33" (as in 198.51.100.0/24 or 198.51.100.7)`,
+			`x.yaml:4:45: tftp.networks[1].max-window: 0 is out of bounds (1 to 65535)`,
+			`x.yaml:5:46: tftp.networks[2].max-blksize: must be a number, not "auto" (8 to 65464)`,
+			`x.yaml:6:8: unknown key "sub" (known here: max-blksize, max-window, subnet)`,
+		}},
+		{"networks that say nothing", "tftp:\n  networks:\n    - {max-window: 4}\n    - {subnet: 198.51.100.0/24}\n    - {subnet: [192.0.2.0/24, 192.0.3.0/24], max-window: 4}\n    - {subnet: 192.0.2.1/24, max-window: 4}\n    - {subnet: 192.0.2.2/24, max-window: 4}\n", []string{
+			`x.yaml:3:7: tftp.networks[0]: must name one subnet, not 0 (subnet: 198.51.100.0/24)`,
+			`x.yaml:4:7: tftp.networks[1]: bounds nothing (max-blksize, max-window or both)`,
+			`x.yaml:5:7: tftp.networks[2]: must name one subnet, not 2 (subnet: 198.51.100.0/24)`,
+			`x.yaml:7:16: tftp.networks[4]: 192.0.2.0/24 is that of tftp.networks[3]`,
+		}},
+		{"uploads", "tftp:\n  uploads: {max-size: 1GiB}\n", []string{`x.yaml:2:3: tftp.uploads: no directory for the files (dir: DIRECTORY)`}},
+		{"uploads, values", "tftp:\n  uploads:\n    dir: up\n    max-size: 1GIB\n    max-total: 0\n    max-files: 0\n    overwrite: maybe\n", []string{
+			`x.yaml:4:15: tftp.uploads.max-size: bad size "1GIB" (as in 1000000, 500MB or 2GiB)`,
+			`x.yaml:5:16: tftp.uploads.max-total: 0 is out of bounds (1 byte to 1024TiB)`,
+			`x.yaml:6:16: tftp.uploads.max-files: 0 is out of bounds (1 to 100000)`,
+			`x.yaml:7:16: tftp.uploads.overwrite: must be true or false, not "maybe"`,
+		}},
 		{"list for a mapping", "tftp: [69]\n", []string{`x.yaml:1:7: tftp must be a mapping, not a list (as in {key: value})`}},
 		{"text for a mapping", "policy: ignore\n", []string{`x.yaml:1:9: policy must be a mapping, not text (as in {key: value})`}},
 		{"list for text", "datapath: [auto]\n", []string{`x.yaml:1:11: datapath must be text, not a list`}},
@@ -227,7 +248,7 @@ func TestExample(t *testing.T) {
 		}
 	}
 	d := Default()
-	if c.TFTP != d.TFTP || c.Metrics != d.Metrics || c.Log != d.Log || c.Datapath != d.Datapath || c.Deliver != d.Deliver || c.ZeroCopy != d.ZeroCopy ||
+	if !reflect.DeepEqual(c.TFTP, d.TFTP) || c.Metrics != d.Metrics || c.Log != d.Log || c.Datapath != d.Datapath || c.Deliver != d.Deliver || c.ZeroCopy != d.ZeroCopy ||
 		c.Heartbeat != d.Heartbeat || c.BPFFS != d.BPFFS || c.Control != d.Control || !reflect.DeepEqual(c.VendorClasses, d.VendorClasses) {
 		t.Errorf("the example says it shows defaults, but:\nexample %+v\ndefault %+v", c, d)
 	}
@@ -260,7 +281,7 @@ log: {level: info, format: console}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Policy.Files()) != 6 || c.Metrics.Listen != "127.0.0.1:9469" || c.TFTP != Default().TFTP {
+	if len(c.Policy.Files()) != 6 || c.Metrics.Listen != "127.0.0.1:9469" || !reflect.DeepEqual(c.TFTP, Default().TFTP) {
 		t.Errorf("%+v", c)
 	}
 }
@@ -295,7 +316,9 @@ profiles:
   winpe: &w {files: {bios: boot\x64\wdsnbp.com, x64-uefi: boot/x64/bootmgfw.efi}}
   linux: {files: {bios: 7, "ipxe": "http://192.0.2.1/boot.ipxe"}}
   again: *w
-tftp: {port: 6969, max-window: 8, max-blksize: 1400, max-transfers: 5, gso: false, data-ports: 50000-50015,
+tftp: {port: 6969, max-window: 8, max-blksize: 1400, max-transfers: 5, gso: false, data-ports: 50000-50015, state: /srv/state, netascii: true,
+  networks: [{subnet: 198.51.100.7/24, max-blksize: 1024, max-window: 4}, {subnet: 2001:db8::/32, max-window: 2}, {subnet: 192.0.2.9, max-blksize: 512}],
+  uploads: {dir: in, max-size: 10MiB, max-files: 3, max-total: 2GB, overwrite: true},
   queue: 7, burst: 4, bandwidth: 2.5Gbit, per-client: {transfers: 2, requests: 3, bandwidth: 800 Mbit},
   per-network: {transfers: 4, requests: 5, bandwidth: 100kbit, ipv4: 16, ipv6: 48},
   retransmit: {initial: 2s, floor: 1ms, ceiling: 3s, give-up: 20s, unanswered: 10s}}
@@ -310,8 +333,13 @@ log: {level: debug, format: json}
 		File: "/etc/xdpxe/x.yaml", Interfaces: []string{"eth0", "bond0.7"}, Address: netip.MustParseAddr("203.0.113.2"),
 		Datapath: DatapathRingbuf, Deliver: DeliverTee, ZeroCopy: true, Heartbeat: 1500 * time.Millisecond, BPFFS: "/run/bpf", Control: "/tmp/c.sock", Root: "/etc/boot",
 		Clients: []netip.Prefix{prefix("198.51.100.0/24"), prefix("192.0.2.9/32"), prefix("2001:db8::/32")}, VendorClasses: []string{"HW-Client"},
-		TFTP: TFTP{6969, 8, 1400, 5, false, [2]uint16{50000, 50015}, 7, 4, 312_500_000, TFTPLimits{2, 3, 100_000_000},
-			TFTPLimits{4, 5, 12_500}, [2]int{16, 48}, TFTPRetransmit{2 * time.Second, time.Millisecond, 3 * time.Second, 20 * time.Second, 10 * time.Second}}, Log: Log{"debug", "json"},
+		TFTP: TFTP{
+			Port: 6969, MaxWindow: 8, MaxBlksize: 1400, MaxTransfers: 5, DataPorts: [2]uint16{50000, 50015}, State: "/srv/state", Netascii: true,
+			Networks: []TFTPNetwork{{prefix("198.51.100.0/24"), 1024, 4}, {prefix("2001:db8::/32"), 0, 2}, {prefix("192.0.2.9/32"), 512, 0}},
+			Uploads:  &Uploads{Dir: "/etc/xdpxe/in", MaxSize: 10 << 20, MaxFiles: 3, MaxTotal: 2e9, Overwrite: true},
+			Queue:    7, Burst: 4, Bandwidth: 312_500_000, PerClient: TFTPLimits{2, 3, 100_000_000},
+			PerNetwork: TFTPLimits{4, 5, 12_500}, NetworkBits: [2]int{16, 48}, Retransmit: TFTPRetransmit{2 * time.Second, time.Millisecond, 3 * time.Second, 20 * time.Second, 10 * time.Second},
+		}, Log: Log{"debug", "json"},
 	}
 	want.Spec = policy.Spec{
 		Default: "linux",

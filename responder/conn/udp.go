@@ -44,11 +44,18 @@ var _ Conn = (*UDP)(nil)
 // UDPOption changes how ListenUDP opens its socket.
 type UDPOption func(*udpOptions)
 
-type udpOptions struct{ reuseAddr bool }
+type udpOptions struct {
+	reuseAddr bool
+	inherited int // -1: none
+}
 
 // ReuseAddr shares the port with other sockets that want to share it: each
 // gets every broadcast, one of them gets each unicast.
 func ReuseAddr() UDPOption { return func(o *udpOptions) { o.reuseAddr = true } }
+
+// Inherit serves an open socket that is bound as ListenUDP binds it. The
+// descriptor stays the caller's.
+func Inherit(fd int) UDPOption { return func(o *udpOptions) { o.inherited = fd } }
 
 // ListenUDP opens a socket for the datagrams that arrive on the interface
 // ifname for port (0: any free one; see UDP.Port). ifindex becomes
@@ -56,7 +63,7 @@ func ReuseAddr() UDPOption { return func(o *udpOptions) { o.reuseAddr = true } }
 // be 0 and Meta.IfIndex says where each datagram came from. The result is a
 // *UDP. A port that is taken is an error that satisfies errors.Is(err, EADDRINUSE).
 func ListenUDP(ifname string, ifindex int, port int, options ...UDPOption) (Conn, error) {
-	var o udpOptions
+	o := udpOptions{inherited: -1}
 	for _, option := range options {
 		option(&o)
 	}
@@ -69,6 +76,18 @@ func ListenUDP(ifname string, ifindex int, port int, options ...UDPOption) (Conn
 
 // Port returns the port that the socket is bound to.
 func (c *UDP) Port() int { return int(c.port) }
+
+// Duplicate returns a descriptor of the socket that is the caller's and stays
+// open when c is closed, for Inherit.
+func (c *UDP) Duplicate() (int, error) {
+	c.fds.mu.RLock()
+	defer c.fds.mu.RUnlock()
+	fd, err := unix.FcntlInt(uintptr(c.fds.socket), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("UDP port %d: duplicate the socket: %w", c.port, err)
+	}
+	return fd, nil
+}
 
 // Recv implements Conn.
 func (c *UDP) Recv(dst []packet.Packet, wait time.Duration) (int, error) {

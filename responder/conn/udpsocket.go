@@ -38,7 +38,13 @@ func listenUDP(ifname string, ifindex, port int, o udpOptions) (*UDP, error) {
 }
 
 func (c *UDP) open(ifname string, port int, o udpOptions) (err error) {
-	c.fds.socket, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if o.inherited >= 0 {
+		if c.fds.socket, err = unix.FcntlInt(uintptr(o.inherited), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			err = unix.SetNonblock(c.fds.socket, true)
+		}
+	} else {
+		c.fds.socket, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	}
 	if err != nil {
 		return fmt.Errorf("socket: %w", err)
 	}
@@ -64,6 +70,9 @@ func (c *UDP) open(ifname string, port int, o udpOptions) (err error) {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
+	if o.inherited >= 0 {
+		return c.readPort()
+	}
 	if o.reuseAddr {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 			return fmt.Errorf("SO_REUSEADDR: %w", err)
@@ -77,7 +86,11 @@ func (c *UDP) open(ifname string, port int, o udpOptions) (err error) {
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: port}); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
-	local, err := unix.Getsockname(fd)
+	return c.readPort()
+}
+
+func (c *UDP) readPort() error {
+	local, err := unix.Getsockname(c.fds.socket)
 	if err != nil {
 		return fmt.Errorf("getsockname: %w", err)
 	}

@@ -17,7 +17,8 @@ const (
 	ChunkReach = 64 << 10
 )
 
-// ErrChanged is what Load says of a file that has become shorter than it was.
+// ErrChanged is what Load says of a file that has become shorter than it was, and
+// Reopen of one that is another.
 var ErrChanged = errors.New("file changed")
 
 // Distance between the bytes that Cached looks at. The kernel takes pages away

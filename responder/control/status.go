@@ -144,12 +144,17 @@ type TFTP struct {
 	Listen          []string       `json:"listen,omitempty"` // addresses it answers on
 	Hung            int            `json:"hung"`             // event loops that do not turn
 	Active          int            `json:"active"`
-	Queued          int            `json:"queued"` // requests that wait for a place
+	Restored        uint64         `json:"restored"` // transfers of the last process that went on
+	Lost            uint64         `json:"lost"`     // transfers of the last process that could not
+	Queued          int            `json:"queued"`   // requests that wait for a place
 	Requests        uint64         `json:"requests"`
 	Repeated        uint64         `json:"repeated"`           // requests that repeated one in progress
 	Waited          uint64         `json:"waited"`             // requests that had to wait for a place
 	Outcomes        []TFTPOutcome  `json:"outcomes,omitempty"` // of finished and of refused transfers
+	Unconfirmed     uint64         `json:"unconfirmed"`        // of complete ones: the final acknowledgement never came
+	Uploads         uint64         `json:"uploads"`            // of complete ones: files that clients have written
 	BytesSent       uint64         `json:"bytes_sent"`         // payload, retransmissions included
+	BytesReceived   uint64         `json:"bytes_received"`     // of uploads
 	Retransmissions uint64         `json:"retransmissions"`    // DATA packets sent again
 	Timeouts        uint64         `json:"timeouts"`           // of retransmission timers
 	Capped          uint64         `json:"capped"`             // messages that a bandwidth bound held back
@@ -166,17 +171,23 @@ type TFTP struct {
 // the client, not_found, ….
 type TFTPOutcome struct {
 	Outcome string `json:"outcome"`
+	Kind    string `json:"kind"` // finished, failed, refused, silent
 	Count   uint64 `json:"count"`
 }
 
 // TFTPTransfer is one transfer under way.
 type TFTPTransfer struct {
 	Client     string    `json:"client"` // address and port
+	Server     string    `json:"server"` // the same on our side
 	File       string    `json:"file"`
-	Size       int64     `json:"size"`
-	Acked      int64     `json:"acked"` // bytes that the client has confirmed
+	Upload     bool      `json:"upload,omitempty"` // the client writes
+	Size       int64     `json:"size"`             // of an upload, as the client announced it, or 0
+	Acked      int64     `json:"acked"`            // bytes that the client has confirmed, or sent
+	Rate       float64   `json:"bytes_per_second"` // of those, since Started
 	BlockSize  int       `json:"block_size"`
 	WindowSize int       `json:"window_size"`
+	RTT        float64   `json:"rtt_seconds"` // smoothed; 0: not known yet
+	Again      uint64    `json:"retransmissions"`
 	Started    time.Time `json:"started"`
 }
 

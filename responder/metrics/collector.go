@@ -61,6 +61,7 @@ var (
 	tftpRequests = desc("tftp_requests_total", "TFTP read requests.")
 	tftpEnded    = desc("tftp_transfers_total", "TFTP transfers by how they ended.", "outcome")
 	tftpActive   = desc("tftp_transfers_active", "TFTP transfers under way.")
+	tftpTaken    = desc("tftp_taken_over_transfers_total", "TFTP transfers of the last process by what became of them at the start of this one.", "result")
 	tftpQueued   = desc("tftp_requests_queued", "TFTP requests that wait for a place.")
 	tftpWaited   = desc("tftp_requests_waited_total", "TFTP requests that had to wait for a place.")
 	tftpRepeated = desc("tftp_requests_repeated_total", "TFTP requests that repeated one in progress.")
@@ -71,6 +72,8 @@ var (
 	tftpFaults   = desc("tftp_loop_faults_total", "Times that a TFTP event loop waited for the disk, and all its transfers with it.")
 	tftpStranger = desc("tftp_stranger_packets_total", "Packets to a TFTP data port that belong to no transfer.")
 	tftpBytes    = desc("tftp_sent_bytes_total", "File bytes sent by TFTP, retransmissions included.")
+	tftpUploads  = desc("tftp_uploads_total", "Files that TFTP clients have written.")
+	tftpReceived = desc("tftp_received_bytes_total", "File bytes received by TFTP.")
 	tftpAgain    = desc("tftp_retransmissions_total", "TFTP DATA packets sent again.")
 	tftpDropped  = desc("tftp_dropped_datagrams_total", "TFTP datagrams dropped by the kernel because a socket's buffer was full.")
 	tftpErrors   = desc("tftp_send_errors_total", "TFTP datagrams that the kernel refused.")
@@ -80,7 +83,8 @@ var all = []*prometheus.Desc{
 	buildInfo, requests, outcomes, notes, diagnose,
 	datapath, serving, queues, beatAge, xdpPackets, received, sent, badFrames, stale, sendErrors, dropped, captureDrops,
 	reloads, reloadGood, loaded,
-	tftpRequests, tftpEnded, tftpActive, tftpQueued, tftpWaited, tftpRepeated, tftpTimeouts, tftpCapped, tftpReads, tftpWaits, tftpFaults, tftpStranger, tftpBytes, tftpAgain, tftpDropped, tftpErrors,
+	tftpTaken,
+	tftpRequests, tftpEnded, tftpActive, tftpQueued, tftpWaited, tftpRepeated, tftpTimeouts, tftpCapped, tftpReads, tftpWaits, tftpFaults, tftpStranger, tftpBytes, tftpUploads, tftpReceived, tftpAgain, tftpDropped, tftpErrors,
 }
 
 // Describe implements prometheus.Collector.
@@ -186,6 +190,8 @@ func (e emitter) tftp(t *control.TFTP) {
 		e.counter(tftpEnded, n, outcome)
 	}
 	e.gauge(tftpActive, float64(t.Active))
+	e.counter(tftpTaken, t.Restored, "restored")
+	e.counter(tftpTaken, t.Lost, "lost")
 	e.gauge(tftpQueued, float64(t.Queued))
 	e.counter(tftpWaited, t.Waited)
 	e.counter(tftpRepeated, t.Repeated)
@@ -196,6 +202,8 @@ func (e emitter) tftp(t *control.TFTP) {
 	e.counter(tftpFaults, t.LoopFaults)
 	e.counter(tftpStranger, t.Strangers)
 	e.counter(tftpBytes, t.BytesSent)
+	e.counter(tftpUploads, t.Uploads)
+	e.counter(tftpReceived, t.BytesReceived)
 	e.counter(tftpAgain, t.Retransmissions)
 	e.counter(tftpDropped, t.Dropped)
 	e.counter(tftpErrors, t.SendErrors)

@@ -47,7 +47,8 @@ func full() *snapshot {
 		},
 		OutcomesLost: 6, CaptureDrops: 7,
 		TFTP: control.TFTP{
-			Active: 2, Requests: 12, BytesSent: 1 << 33, Retransmissions: 8, SendErrors: 1, Dropped: 3,
+			Active: 2, Requests: 12, BytesSent: 1 << 33, Uploads: 14, BytesReceived: 15, Retransmissions: 8, SendErrors: 1, Dropped: 3,
+			Restored: 4, Lost: 1,
 			Queued: 4, Waited: 13, Repeated: 14, Timeouts: 15, Capped: 16, Strangers: 17, DiskReads: 18, DiskWaits: 19, LoopFaults: 20,
 			Outcomes: []control.TFTPOutcome{{Outcome: "complete", Count: 9}, {Outcome: "not_found", Count: 1}},
 		},

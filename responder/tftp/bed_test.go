@@ -34,6 +34,14 @@ func serve(t testing.TB, cfg Config, files map[string][]byte) *bed {
 	for name, data := range files {
 		b.write(name, data)
 	}
+	b.run(cfg)
+	return b
+}
+
+// run starts the server.
+func (b *bed) run(cfg Config) {
+	t := b.t
+	t.Helper()
 	root, err := content.Open(b.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +74,6 @@ func serve(t testing.TB, cfg Config, files map[string][]byte) *bed {
 		root.Close()
 	}
 	t.Cleanup(b.stop)
-	return b
 }
 
 // Transfers waits for the loops as long as the test runs.
@@ -110,6 +117,17 @@ func (b *bed) eventually(what string, ok func(Stats) bool) {
 	b.t.Fatalf("%s: %+v", what, b.Stats())
 }
 
+// hold stops the workers' loops until release is called.
+func (b *bed) hold() (release func()) {
+	let := make(chan struct{})
+	for _, w := range b.workers {
+		holding := make(chan struct{})
+		w.order(func(*worker) { close(holding); <-let })
+		<-holding
+	}
+	return func() { close(let) }
+}
+
 // outcome returns how many requests ended so.
 func (b *bed) outcome(o Outcome) uint64 { return b.Stats().Outcomes[o] }
 
@@ -117,6 +135,7 @@ func (b *bed) outcome(o Outcome) uint64 { return b.Stats().Outcomes[o] }
 type wire struct {
 	t    testing.TB
 	conn *net.UDPConn
+	from netip.AddrPort // the only one that packets may come from, once it is valid
 }
 
 func newWire(t testing.TB, local string) *wire {
@@ -126,7 +145,7 @@ func newWire(t testing.TB, local string) *wire {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &wire{t, conn}
+	return &wire{t: t, conn: conn}
 }
 
 func (w *wire) close() { w.conn.Close() }
@@ -149,7 +168,11 @@ func (w *wire) recv() ([]byte, netip.AddrPort) {
 	if err != nil {
 		w.t.Fatalf("no packet came: %v", err)
 	}
-	return buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	if w.from.IsValid() && from != w.from {
+		w.t.Fatalf("a packet from %v, the transfer is with %v", from, w.from)
+	}
+	return buf[:n], from
 }
 
 // expect returns the sender of the next packet, which must be want.

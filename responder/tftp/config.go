@@ -39,6 +39,10 @@ type Config struct {
 	// DataPorts bounds the ports that answers come from (first, last); zeros: the
 	// kernel picks. There must be one per worker and address.
 	DataPorts [2]uint16
+	// SinglePort has answers come from the request port, for firewalls and address
+	// translation that cannot follow TFTP from port to port; DataPorts are zeros
+	// then. Who forges a source address need not guess a port either: set Clients.
+	SinglePort bool
 	// Workers is the number of event loops. 0: one for each CPU.
 	Workers int
 
@@ -47,6 +51,13 @@ type Config struct {
 	// MaxBlksize bounds the granted blksize, in bytes. 0: what the interface's MTU
 	// carries in one frame. Larger blocks are sent as IP fragments.
 	MaxBlksize int
+	// Networks bound some clients' blksize and windowsize more tightly. SetNetworks replaces them.
+	Networks []Network
+	// Netascii serves reads in mode netascii, Uploads write requests. nil: none.
+	// Both are for few clients at a time: package legacy serves them. When Serve
+	// is told to stop, they end as soon as no other transfer has its Grace.
+	Netascii bool
+	Uploads  *Uploads
 	// MaxTransfers bounds the running transfers. 0: DefaultMaxTransfers.
 	MaxTransfers int
 	// Queue bounds the requests that wait for a place where there are as many
@@ -85,6 +96,12 @@ type Config struct {
 
 	// Grace is how long running transfers may go on when Serve is told to stop. 0: not at all.
 	Grace time.Duration
+
+	// State is the path of the file by which running transfers outlive the process,
+	// and Sockets keeps their sockets meanwhile. With both, the end of Serve leaves
+	// transfers to the next process, and Grace is of no account.
+	State   string
+	Sockets SocketStore
 
 	// Logger takes a line for each transfer that ended and each request that got none. nil: none.
 	Logger *zap.Logger
@@ -139,6 +156,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.DataPorts[0] > c.DataPorts[1] || (c.DataPorts[0] == 0) != (c.DataPorts[1] == 0) {
 		ports = fmt.Errorf("tftp: data ports %d-%d are no range", c.DataPorts[0], c.DataPorts[1])
 	}
+	if c.SinglePort && c.DataPorts[0] != 0 {
+		ports = errors.New("tftp: data ports in single-port mode")
+	}
 	var times error
 	if c.InitialTimeout < time.Millisecond || c.MinTimeout < time.Millisecond || c.MaxTimeout < max(c.InitialTimeout, c.MinTimeout) ||
 		c.GiveUp < c.InitialTimeout || c.Unanswered < c.InitialTimeout || c.Grace < 0 {
@@ -155,7 +175,7 @@ func (c Config) withDefaults() (Config, error) {
 		bad("queue", c.Queue, 0, 1<<16), bad("burst", c.Burst, 0, maxWindow),
 		bad("bits of an IPv4 network", c.NetworkBits[0], 1, 32), bad("bits of an IPv6 network", c.NetworkBits[1], 1, 128),
 		c.PerClient.check("client"), c.PerNetwork.check("network"), checkBandwidth("all", c.Bandwidth),
-		ports, times, blksize)
+		ports, times, blksize, checkNetworks(c.Networks))
 }
 
 // minBandwidth keeps a message from taking minutes, in bytes a second.

@@ -1,4 +1,4 @@
-// Package tftp is a read-only TFTP server (RFC 1350, 2347, 2348, 2349, 7440)
+// Package tftp is a TFTP server for boot files (RFC 1350, 2347, 2348, 2349, 7440)
 // that serves hundreds of boot clients from a few event loops.
 //
 // # Shape
@@ -22,6 +22,9 @@
 // Who gets a place, and who waits for one, is the ledger's to say (ledger.go); who
 // is answered at all, where the source may be forged, is up to sources.go.
 //
+// What few clients want is set aside (aside.go): package legacy serves uploads and
+// reads in netascii with goroutines and sockets of its own.
+//
 // Opening a file may wait for the disk, so it happens in a few goroutines beside
 // the loops (opener.go). So may sending from it: others keep the page cache ahead
 // of the transfers, and a transfer whose bytes are not there waits without the
@@ -29,13 +32,21 @@
 //
 // # Decisions
 //
-//   - Files are read as octets. netascii and mail are ERROR 4, writing is ERROR 2.
+//   - Files are read as octets. netascii is ERROR 4 and writing ERROR 2, unless the
+//     configuration has them; mail is ERROR 4.
 //   - The final block goes out alone, after everything before it has left, from a
 //     copy made before the file was compared with its state at the start
 //     (content.File.Changed): no client completes with bytes of two versions.
+//   - In single-port mode a worker has one socket for each address, in the group that
+//     requests come to. The opcode tells requests from packets of transfers, and the
+//     client's address and port one transfer from another. The kernel's choice of a
+//     socket holds for all that a client sends, and for ICMP errors about it.
+//   - A transfer is between two pairs of address and port: what its client sends to
+//     another address of ours gets ERROR 5, as a stranger's packet does.
 //   - Options: tsize is always the real size; blksize at most the MTU of the
 //     interface the request came in on, less 32 (IPv4) or 52 (IPv6) bytes, unless
-//     MaxBlksize says otherwise; windowsize at most MaxWindow; timeout 1 to 60 s is
+//     MaxBlksize says otherwise; windowsize at most MaxWindow; some networks get less of
+//     both (Networks). timeout 1 to 60 s is
 //     granted as asked, longer ones are left out, for a vanished client holds its
 //     place for four times as long. What is out of range is left out, never an ERROR.
 //   - An ERROR comes from the data port, as any other answer does; packets on a data port
@@ -75,4 +86,13 @@
 //     as complete and unconfirmed.
 //   - Serve stops at once when its context ends, unless Config.Grace lets running
 //     transfers finish first. Clients are told nothing: they ask again.
+//   - With Config.State and Config.Sockets the end of the process, however it comes, ends
+//     no transfer: its record is in a mapped file (package resume), its socket in the
+//     service manager's store, and the next process goes on from the first block that was not
+//     acknowledged (restore.go, inherit.go). Round trips are learnt anew. What does not fit
+//     together is dropped and counted, and those clients get ERROR 5 from the port they
+//     know. A file that is another by then is ERROR for its clients.
+//   - A data socket of the last process goes on with its transfers even where the workers
+//     have become fewer; without transfers it is closed. In single-port mode the number of
+//     sockets does not change as long as somebody keeps them.
 package tftp

@@ -72,6 +72,15 @@ func (l *ledger) enter(addr netip.Addr, w *worker, id slotID, serial uint32) (a 
 	return a, how, waits
 }
 
+// adopt gives a place to a transfer of a former process, whatever the limits are now.
+func (l *ledger) adopt(addr netip.Addr) *account {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.account(addr)
+	l.add(a, 1)
+	return a
+}
+
 // leave takes a transfer's place back and gives it to those who wait.
 func (l *ledger) leave(a *account) {
 	l.mu.Lock()

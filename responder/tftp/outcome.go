@@ -22,6 +22,7 @@ const (
 	ReadFailed  // the disk could not be read, or not in time
 	SendFailed  // the kernel refuses to send to the client
 	Stopped     // the server stopped
+	Incomplete  // an upload was shorter or longer than announced
 
 	// The request was answered with an ERROR.
 	NotFound     // no such file
@@ -30,7 +31,9 @@ const (
 	OutsideRoot  // the name or a link in it leads out of the root
 	NoPermission // the server may not read the file
 	NotRegular   // a device, a socket, a loop of links
-	WriteRefused // a write request
+	WriteRefused // a write request, and uploads are off
+	Exists       // an upload has the name of a file that is there, or comes in
+	OverLimit    // an upload is too large or one too many, or the disk is full
 	BadMode      // neither octet nor anything else we serve
 	Malformed    // not a request as RFC 1350 has it
 	Unreadable   // the system cannot open or map the file
@@ -52,7 +55,8 @@ const (
 var outcomeNames = [NumOutcomes]string{
 	running: "running", Complete: "complete", Probe: "probe",
 	Aborted: "aborted", TimedOut: "timed_out", Unreachable: "unreachable", Superseded: "superseded",
-	FileChanged: "file_changed", ReadFailed: "read_failed", SendFailed: "send_failed", Stopped: "stopped",
+	FileChanged: "file_changed", ReadFailed: "read_failed", SendFailed: "send_failed", Stopped: "stopped", Incomplete: "incomplete",
+	Exists: "exists", OverLimit: "over_limit",
 	NotFound: "not_found", IsDirectory: "is_directory", BadName: "bad_name", OutsideRoot: "outside_root", NoPermission: "no_permission", NotRegular: "not_regular", WriteRefused: "write_refused",
 	BadMode: "bad_mode", Malformed: "malformed", Unreadable: "unreadable",
 	NotAllowed: "client_not_allowed", NotUnicast: "not_unicast", NotRequest: "not_request", Full: "full", ClientFull: "client_full", NetworkFull: "network_full",
@@ -65,6 +69,20 @@ func (o Outcome) String() string {
 		return outcomeNames[o]
 	}
 	return "invalid"
+}
+
+// Kind sorts outcomes: finished, failed (a transfer that ended early), refused
+// (answered with an ERROR) or silent (not answered at all).
+func (o Outcome) Kind() string {
+	switch {
+	case o <= Probe:
+		return "finished"
+	case o < NotFound:
+		return "failed"
+	case !o.Silent():
+		return "refused"
+	}
+	return "silent"
 }
 
 // Silent says that the request got no answer at all.

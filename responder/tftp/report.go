@@ -25,6 +25,7 @@ type report struct {
 	size, sent  int64
 	took        time.Duration
 	retransmits uint32
+	upload      bool
 }
 
 // reporter writes log lines beside the event loops.
@@ -109,6 +110,9 @@ func (r *reporter) write(l *report) {
 		message = "transfer ended"
 		fields = append(fields, zap.Int64("size", l.size), zap.Int64("acknowledged", l.sent),
 			zap.Duration("took", l.took), zap.Uint32("retransmits", l.retransmits))
+	}
+	if l.upload {
+		fields = append(fields, zap.Bool("upload", true))
 	}
 	if l.err != nil {
 		fields = append(fields, zap.Error(l.err))

@@ -3,6 +3,7 @@ package tftp
 import (
 	"bytes"
 	"encoding/binary"
+	"strconv"
 	"strings"
 )
 
@@ -19,17 +20,20 @@ const (
 	optTimeout
 )
 
-// request is a parsed read request. name is part of the datagram.
+// request is a parsed request. name is part of the datagram.
 type request struct {
 	name    []byte
 	asked   options // with a value in range
 	blksize int
 	window  int
 	timeout int // seconds
+	tsize   int64
+	// write and netascii are said of requests that the event loops refuse.
+	write, netascii bool
 }
 
 // parseRequest reads a datagram from the request port. It returns running, or
-// how the request ends at once.
+// how the request ends at once, unless it is set aside.
 func parseRequest(p []byte) (request, Outcome) {
 	var r request
 	if len(p) < 2 {
@@ -38,7 +42,7 @@ func parseRequest(p []byte) (request, Outcome) {
 	switch binary.BigEndian.Uint16(p) {
 	case opRRQ:
 	case opWRQ:
-		return r, WriteRefused
+		r.write = true
 	default:
 		// An ERROR for these would answer a forged sender with more than it sent.
 		return r, NotRequest
@@ -54,11 +58,17 @@ func parseRequest(p []byte) (request, Outcome) {
 	if !ok {
 		return r, Malformed
 	}
-	if !isName(mode, "octet") {
-		return r, BadMode
-	}
 	r.name = name
 	r.parseOptions(rest)
+	r.netascii = isName(mode, "netascii")
+	switch {
+	case !r.netascii && !isName(mode, "octet"):
+		return r, BadMode
+	case r.write:
+		return r, WriteRefused
+	case r.netascii:
+		return r, BadMode
+	}
 	return r, running
 }
 
@@ -82,6 +92,9 @@ func (r *request) parseOptions(p []byte) {
 		switch {
 		case isName(name, "tsize"):
 			opt = optTsize // whatever the value: U-Boot sends what it likes
+			if v, err := strconv.ParseInt(string(value), 10, 64); r.write && err == nil {
+				r.tsize = v
+			}
 		case isName(name, "blksize"):
 			opt, into, low, high = optBlksize, &r.blksize, minBlksize, maxBlksize
 		case isName(name, "windowsize"):

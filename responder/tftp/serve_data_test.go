@@ -22,133 +22,141 @@ func (b *bed) begin(t *testing.T, name string, file []byte, blksize, window int)
 	w := newWire(t, "127.0.0.1:0")
 	w.send(b.addr, rrq(name, "octet", "blksize", itoa(blksize), "windowsize", itoa(window)))
 	tid := w.expect(oackPacket("blksize", itoa(blksize), "windowsize", itoa(window)))
+	if b.cfg.SinglePort != (tid == b.addr) {
+		t.Errorf("answered from %v, single-port mode is %v", tid, b.cfg.SinglePort)
+	}
+	w.from = tid
 	w.send(tid, ackPacket(0))
 	w.expectBlocks(file, blksize, 1, window)
 	return w
 }
 
 func TestServeWindow(t *testing.T) {
-	file := randomFile(64*20+5, 5)
 	for _, gso := range []bool{true, false} {
-		b := serve(t, Config{GSO: gso}, map[string][]byte{"f": file, "g": []byte("other")})
-		tid := func() (w *wire, to func(n int)) {
-			w = b.begin(t, "f", file, 64, 4)
-			at := b.Transfers()[0].Server
-			return w, func(n int) { w.send(at, ackPacket(n)) }
-		}
-		abort := func(t *testing.T, w *wire) {
-			t.Helper()
-			b.nothing(w)
-			w.send(b.Transfers()[0].Server, appendError(nil, 0, "enough"))
-			b.nothing(w)
-			if n := len(b.Transfers()); n != 0 {
-				t.Errorf("%d transfers still run", n)
-			}
-		}
-		statement(t, "H1 H2", "windows on the wire", func(t *testing.T) {
-			w, ack := tid()
-			b.nothing(w)
-			ack(4)
-			w.expectBlocks(file, 64, 5, 8)
-			ack(6)
-			w.expectBlocks(file, 64, 7, 10)
-			abort(t, w)
-		})
-		statement(t, "H3 H4 H5", "losses on the wire", func(t *testing.T) {
-			w, ack := tid()
-			ack(0)
-			ack(0)
-			ack(0)
-			w.expectBlocks(file, 64, 1, 4)
-			b.nothing(w)
-			ack(1)
-			ack(1)
-			ack(1)
-			w.expectBlocks(file, 64, 2, 5)
-			b.nothing(w)
-			ack(5)
-			w.expectBlocks(file, 64, 6, 9)
-			abort(t, w)
-		})
-		statement(t, "H12", "ACKs of five bytes", func(t *testing.T) {
-			w, _ := tid()
-			w.send(b.Transfers()[0].Server, append(ackPacket(4), 16))
-			w.expectBlocks(file, 64, 5, 8)
-			w.send(b.Transfers()[0].Server, ackPacket(8)[:3])
-			abort(t, w)
-		})
-		statement(t, "H13", "a stranger gets ERROR 5, the transfer goes on", func(t *testing.T) {
-			w, ack := tid()
-			at := b.Transfers()[0].Server
-			stranger := newWire(t, "127.0.0.1:0")
-			stranger.send(at, ackPacket(4))
-			if from := stranger.expectError(codeUnknownTID); from != at {
-				t.Errorf("ERROR from %v", from)
-			}
-			stranger.send(at, appendError(nil, 0, "never answered"))
-			b.nothing(stranger)
-			ack(4)
-			w.expectBlocks(file, 64, 5, 8)
-			abort(t, w)
-		})
-		statement(t, "H14 H15", "a request repeated, and another one from the same port", func(t *testing.T) {
-			w := newWire(t, "127.0.0.1:0")
-			ask := rrq("f", "octet", "blksize", "64")
-			w.send(b.addr, ask)
-			first := w.expect(oackPacket("blksize", "64"))
-			w.send(b.addr, ask)
-			if again := w.expect(oackPacket("blksize", "64")); again != first {
-				t.Errorf("answered from %v, then from %v", first, again)
-			}
-			if n := len(b.Transfers()); n != 1 {
-				t.Errorf("%d transfers", n)
-			}
-			superseded := b.outcome(Superseded)
-			w.send(b.addr, rrq("g", "octet"))
-			w.expect(dataPacket([]byte("other"), 512, 1))
-			if n := len(b.Transfers()); n != 1 || b.outcome(Superseded) != superseded+1 {
-				t.Errorf("%d transfers, %+v", n, b.Stats())
-			}
-			complete := b.outcome(Complete)
-			w.send(first, ackPacket(1))
-			b.nothing(w)
-			if b.outcome(Complete) != complete+1 {
-				t.Errorf("%+v", b.Stats())
-			}
-			w.send(first, ackPacket(1)) // late packets of an ended transfer are absorbed
-			b.nothing(w)
-			w.send(b.addr, rrq("g", "octet")) // after the end it is a new transfer
-			w.expect(dataPacket([]byte("other"), 512, 1))
-			w.send(first, ackPacket(1))
-			b.nothing(w)
-		})
-		statement(t, "H16", "ICMP unreachable ends the one transfer that it is about", func(t *testing.T) {
-			staying := b.begin(t, "f", file, 64, 4)
-			at := b.Transfers()[0].Server
-			gone := b.begin(t, "f", file, 64, 4)
-			before := b.outcome(Unreachable)
-			// The last acknowledgement asks for more that nobody is there to take.
-			gone.send(at, ackPacket(4))
-			gone.expectBlocks(file, 64, 5, 8)
-			holding, release := make(chan struct{}), make(chan struct{})
-			b.workers[0].order(func(*worker) { close(holding); <-release })
-			<-holding
-			gone.send(at, ackPacket(8))
-			gone.close()
-			close(release)
-			b.eventually("the transfer ends", func(s Stats) bool { return s.Outcomes[Unreachable] == before+1 })
-			staying.send(at, ackPacket(4))
-			staying.expectBlocks(file, 64, 5, 8)
-			abort(t, staying)
-		})
-		b.stop()
+		testWindow(t, Config{GSO: gso})
 	}
 }
 
-func TestServeFinalBlock(t *testing.T) {
+func testWindow(t *testing.T, cfg Config) {
+	file := randomFile(64*20+5, 5)
+	b := serve(t, cfg, map[string][]byte{"f": file, "g": []byte("other")})
+	tid := func() (w *wire, to func(n int)) {
+		w = b.begin(t, "f", file, 64, 4)
+		at := b.Transfers()[0].Server
+		return w, func(n int) { w.send(at, ackPacket(n)) }
+	}
+	abort := func(t *testing.T, w *wire) {
+		t.Helper()
+		b.nothing(w)
+		w.send(b.Transfers()[0].Server, appendError(nil, 0, "enough"))
+		b.nothing(w)
+		if n := len(b.Transfers()); n != 0 {
+			t.Errorf("%d transfers still run", n)
+		}
+	}
+	statement(t, "H1 H2", "windows on the wire", func(t *testing.T) {
+		w, ack := tid()
+		b.nothing(w)
+		ack(4)
+		w.expectBlocks(file, 64, 5, 8)
+		ack(6)
+		w.expectBlocks(file, 64, 7, 10)
+		abort(t, w)
+	})
+	statement(t, "H3 H4 H5", "losses on the wire", func(t *testing.T) {
+		w, ack := tid()
+		ack(0)
+		ack(0)
+		ack(0)
+		w.expectBlocks(file, 64, 1, 4)
+		b.nothing(w)
+		ack(1)
+		ack(1)
+		ack(1)
+		w.expectBlocks(file, 64, 2, 5)
+		b.nothing(w)
+		ack(5)
+		w.expectBlocks(file, 64, 6, 9)
+		abort(t, w)
+	})
+	statement(t, "H12", "ACKs of five bytes", func(t *testing.T) {
+		w, _ := tid()
+		w.send(b.Transfers()[0].Server, append(ackPacket(4), 16))
+		w.expectBlocks(file, 64, 5, 8)
+		w.send(b.Transfers()[0].Server, ackPacket(8)[:3])
+		abort(t, w)
+	})
+	statement(t, "H13", "a stranger gets ERROR 5, the transfer goes on", func(t *testing.T) {
+		w, ack := tid()
+		at := b.Transfers()[0].Server
+		stranger := newWire(t, "127.0.0.1:0")
+		stranger.send(at, ackPacket(4))
+		if from := stranger.expectError(codeUnknownTID); from != at {
+			t.Errorf("ERROR from %v", from)
+		}
+		stranger.send(at, appendError(nil, 0, "never answered"))
+		b.nothing(stranger)
+		ack(4)
+		w.expectBlocks(file, 64, 5, 8)
+		abort(t, w)
+	})
+	statement(t, "H14 H15", "a request repeated, and another one from the same port", func(t *testing.T) {
+		w := newWire(t, "127.0.0.1:0")
+		ask := rrq("f", "octet", "blksize", "64")
+		w.send(b.addr, ask)
+		first := w.expect(oackPacket("blksize", "64"))
+		w.send(b.addr, ask)
+		if again := w.expect(oackPacket("blksize", "64")); again != first {
+			t.Errorf("answered from %v, then from %v", first, again)
+		}
+		if n := len(b.Transfers()); n != 1 {
+			t.Errorf("%d transfers", n)
+		}
+		superseded := b.outcome(Superseded)
+		w.send(b.addr, rrq("g", "octet"))
+		w.expect(dataPacket([]byte("other"), 512, 1))
+		if n := len(b.Transfers()); n != 1 || b.outcome(Superseded) != superseded+1 {
+			t.Errorf("%d transfers, %+v", n, b.Stats())
+		}
+		complete := b.outcome(Complete)
+		w.send(first, ackPacket(1))
+		b.nothing(w)
+		if b.outcome(Complete) != complete+1 {
+			t.Errorf("%+v", b.Stats())
+		}
+		w.send(first, ackPacket(1)) // late packets of an ended transfer are absorbed
+		b.nothing(w)
+		w.send(b.addr, rrq("g", "octet")) // after the end it is a new transfer
+		w.expect(dataPacket([]byte("other"), 512, 1))
+		w.send(first, ackPacket(1))
+		b.nothing(w)
+	})
+	statement(t, "H16", "ICMP unreachable ends the one transfer that it is about", func(t *testing.T) {
+		staying := b.begin(t, "f", file, 64, 4)
+		at := b.Transfers()[0].Server
+		gone := b.begin(t, "f", file, 64, 4)
+		before := b.outcome(Unreachable)
+		// The last acknowledgement asks for more that nobody is there to take.
+		gone.send(at, ackPacket(4))
+		gone.expectBlocks(file, 64, 5, 8)
+		release := b.hold()
+		gone.send(at, ackPacket(8))
+		gone.close()
+		release()
+		b.eventually("the transfer ends", func(s Stats) bool { return s.Outcomes[Unreachable] == before+1 })
+		staying.send(at, ackPacket(4))
+		staying.expectBlocks(file, 64, 5, 8)
+		abort(t, staying)
+	})
+	b.stop()
+}
+
+func TestServeFinalBlock(t *testing.T) { testFinalBlock(t, Config{}) }
+
+func testFinalBlock(t *testing.T, cfg Config) {
 	whole := randomFile(1024, 6)
-	b := serve(t, Config{InitialTimeout: 5 * time.Millisecond, MaxTimeout: 10 * time.Millisecond, GiveUp: 60 * time.Millisecond},
-		map[string][]byte{"empty": nil, "whole": whole})
+	cfg.InitialTimeout, cfg.MaxTimeout, cfg.GiveUp, cfg.Unanswered = 5*time.Millisecond, 10*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
+	b := serve(t, cfg, map[string][]byte{"empty": nil, "whole": whole})
 	statement(t, "H9 H10", "an empty final block", func(t *testing.T) {
 		w := newWire(t, "127.0.0.1:0")
 		w.send(b.addr, rrq("empty", "octet"))
@@ -332,9 +340,11 @@ func TestServeLoss(t *testing.T) {
 	}
 }
 
-func TestServeRollover(t *testing.T) {
+func TestServeRollover(t *testing.T) { testRollover(t, Config{GSO: true}) }
+
+func testRollover(t *testing.T, cfg Config) {
 	file := randomFile(8*70_001+3, 9)
-	b := serve(t, Config{GSO: true}, map[string][]byte{"f": file})
+	b := serve(t, cfg, map[string][]byte{"f": file})
 	for _, window := range []int{3, 64} {
 		statement(t, "H11", fmt.Sprintf("more than 65,535 blocks, window %d", window), func(t *testing.T) {
 			var got bytes.Buffer

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -421,11 +423,20 @@ func TestDataPorts(t *testing.T) {
 			t.Errorf("data comes from port %d", tid.Port())
 		}
 	}
+	// A range that is used up: by somebody else, and by the workers themselves.
 	held := newWire(t, "127.0.0.1:0")
-	cfg.DataPorts = [2]uint16{held.addr().Port(), held.addr().Port()}
-	if s, err := Listen(cfg, openRoot(t, b.dir)); err == nil {
-		s.Close()
-		t.Error("a data port is shared")
+	root, fds := openRoot(t, b.dir), openFDs(t)
+	for _, cfg.DataPorts = range [][2]uint16{{held.addr().Port(), held.addr().Port()}, {first, first}} {
+		s, err := Listen(cfg, root)
+		if err == nil {
+			s.Close()
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), fmt.Sprintf("data ports %d-%d on 127.0.0.1 are in use", cfg.DataPorts[0], cfg.DataPorts[1])) {
+			t.Errorf("all of the data ports are in use: %v", err)
+		}
+	}
+	if now := openFDs(t); now != fds {
+		t.Errorf("%d descriptors open, %d before", now, fds)
 	}
 }
 

@@ -10,9 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpxe/xdpxe/responder/content"
+	"github.com/xdpxe/xdpxe/responder/tftp/resume"
 )
 
 // Server is a TFTP server. Its methods but Serve are safe for concurrent use.
@@ -29,9 +31,15 @@ type Server struct {
 	opener     *opener
 	prefetcher *prefetcher
 	reports    *reporter
+	// aside is nil unless there is something that the workers do not serve.
+	aside *aside
+
+	lasting        *resume.State // nil: transfers end with the process
+	restored, lost uint64        // transfers of a former process
 
 	root    atomic.Pointer[content.Root]
 	clients atomic.Pointer[func(netip.Addr) bool]
+	nets    atomic.Pointer[[]Network]
 	state   atomic.Int32
 }
 
@@ -64,23 +72,42 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 	s.prefetcher = newPrefetcher(s.clock)
 	s.SetRoot(root)
 	s.SetClients(cfg.Clients)
+	if err := s.SetNetworks(cfg.Networks); err != nil {
+		return nil, err
+	}
 
-	// With port 0, the kernel picks one that is free for the first address; it
-	// need not be for the others.
+	if cfg.Uploads != nil || cfg.Netascii {
+		if s.aside, err = newAside(s); err != nil {
+			return nil, fmt.Errorf("tftp: %w", err)
+		}
+	}
+	if err := s.listenAnywhere(); err != nil {
+		s.aside.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// listenAnywhere is listen, again where port 0 needs it: the kernel picks one
+// that is free for the first address; it need not be for the others.
+func (s *Server) listenAnywhere() error {
+	left := inherit(s.cfg.Sockets, s.cfg.Logger)
 	for try := 0; ; try++ {
-		err := s.listen()
+		err := s.listen(left)
 		if err == nil {
-			return s, nil
+			s.restore(left)
+			return nil
 		}
 		s.closeWorkers()
-		if cfg.Port != 0 || try == 9 || !errors.Is(err, unix.EADDRINUSE) {
-			return nil, err
+		if s.cfg.Port != 0 || try == 9 || !errors.Is(err, unix.EADDRINUSE) {
+			left.close()
+			return err
 		}
 	}
 }
 
 // listen opens the sockets of all workers.
-func (s *Server) listen() error {
+func (s *Server) listen(left *estate) error {
 	s.port = uint16(s.cfg.Port)
 	addrs := s.cfg.Addrs
 	optional := len(addrs) == 0 // IPv6 is
@@ -98,7 +125,7 @@ func (s *Server) listen() error {
 		s.workers = append(s.workers, w)
 		for _, addr := range addrs {
 			addr = addr.Unmap()
-			if i == 0 {
+			if i == 0 && left.find(addr, s.port) == nil {
 				if err := s.exclusive(addr); err != nil {
 					if optional && addr.Is6() && (errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)) {
 						s.cfg.Logger.Debug("no IPv6, TFTP serves IPv4 only")
@@ -108,9 +135,12 @@ func (s *Server) listen() error {
 					return err
 				}
 			}
-			e, err := openEndpoint(addr, s.port, &s.cfg)
+			e, err := s.openEndpoint(left, addr)
 			if err != nil {
 				return err
+			}
+			if e == nil {
+				continue
 			}
 			if err := w.listen(e); err != nil {
 				return err
@@ -120,7 +150,24 @@ func (s *Server) listen() error {
 			}
 		}
 	}
+	if s.cfg.SinglePort {
+		return s.listenOn(left)
+	}
 	return nil
+}
+
+// openEndpoint opens sockets for addr, or goes on with a former process's. nil:
+// the worker gets none. In single-port mode that process's number of sockets stays:
+// with another, the kernel would find other workers for the transfers.
+func (s *Server) openEndpoint(left *estate, addr netip.Addr) (*endpoint, error) {
+	e, err := left.take(addr, s.port, &s.cfg)
+	if e != nil || err != nil || s.cfg.SinglePort && left.served[addr] {
+		return e, err
+	}
+	if e, err = openEndpoint(addr, s.port, &s.cfg); err == nil {
+		left.enter(e)
+	}
+	return e, err
 }
 
 // exclusive makes sure that nobody else has the request port: SO_REUSEPORT
@@ -156,11 +203,16 @@ func (s *Server) Serve(ctx context.Context) error {
 		})
 	}
 	<-ctx.Done()
+	grace := s.cfg.Grace
+	if s.lasting != nil {
+		grace = 0
+	}
 	for _, w := range s.workers {
-		w.order(func(w *worker) { w.beginStop(s.cfg.Grace) })
+		w.order(func(w *worker) { w.beginStop(grace) })
 	}
 	loops.Wait()
 	s.prefetcher.stop()
+	s.aside.stop()
 	s.opener.stop()
 	s.reports.stop()
 	s.state.Store(closed)
@@ -171,6 +223,14 @@ func (s *Server) Serve(ctx context.Context) error {
 // Close closes a server that was never served. After Serve it does nothing.
 func (s *Server) Close() error {
 	if s.state.CompareAndSwap(listening, closed) {
+		for _, w := range s.workers {
+			w.table.each(func(id slotID, _ *slot) {
+				if f := w.table.file(id); f != nil {
+					f.Release()
+				}
+			})
+		}
+		s.aside.stop()
 		s.closeWorkers()
 	}
 	return nil
@@ -182,6 +242,12 @@ func (s *Server) closeWorkers() {
 	}
 	if s.state.Load() == listening {
 		s.workers = nil // Listen tries again
+	}
+	if s.lasting != nil {
+		if err := s.lasting.Close(); err != nil {
+			s.cfg.Logger.Warn("closing the transfers' state", zap.Error(err))
+		}
+		s.lasting = nil
 	}
 }
 
@@ -207,10 +273,11 @@ func (s *Server) clock() instant { return instant(time.Since(s.epoch)) }
 
 // Stats returns the totals.
 func (s *Server) Stats() Stats {
-	st := Stats{Loads: s.prefetcher.loads.Load()}
+	st := Stats{Restored: s.restored, Lost: s.lost, Loads: s.prefetcher.loads.Load()}
 	st.Active, st.Queued = s.ledger.counts()
 	for _, w := range s.workers {
 		w.counters.add(&st)
 	}
+	s.aside.add(&st)
 	return st
 }

@@ -33,7 +33,7 @@ func (s *Server) Transfers(ctx context.Context) []TransferInfo {
 		case <-ctx.Done():
 		}
 	}
-	return all
+	return append(all, s.aside.transfers()...)
 }
 
 // Hung returns how many loops have not come round for longer than limit, which

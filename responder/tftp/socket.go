@@ -24,8 +24,11 @@ type endpoint struct {
 	v6       bool
 	addr     netip.Addr
 	requests int    // socket on the request port
-	data     int    // socket of the transfers
+	data     int    // socket of the transfers; in single-port mode the same
 	tid      uint16 // its port
+	number   uint16 // in the socket store, and in the state that outlives us
+	surplus  bool   // of a former process; closed when its last transfer ends
+	slots    int    // in use, if it is surplus
 	gso      bool   // data can segment
 	watched  bool   // EPOLLOUT is asked for: data's buffer was full
 
@@ -41,29 +44,46 @@ type endpoint struct {
 
 // openEndpoint opens a worker's sockets for addr. Port 0 lets the kernel pick.
 func openEndpoint(addr netip.Addr, port uint16, cfg *Config) (*endpoint, error) {
-	e := &endpoint{v6: addr.Is6(), addr: addr, requests: -1, data: -1, flows: map[*account]*flow{}}
+	e := &endpoint{v6: addr.Is6(), addr: addr, requests: -1, data: -1}
 	var err error
 	if e.requests, err = openSocket(addr, port, true); err != nil {
 		return nil, err
 	}
-	if e.data, err = openDataSocket(addr, cfg.DataPorts); err == nil {
-		e.tid, err = localPort(e.data)
+	if cfg.SinglePort {
+		e.data = e.requests
+	} else {
+		e.data, err = openDataSocket(addr, cfg.DataPorts)
+	}
+	if err == nil {
+		err = e.open(cfg)
 	}
 	if err != nil {
 		e.close()
 		return nil, err
 	}
-	e.gso = cfg.GSO && canSegment(e.data)
-	e.out.init(e)
 	return e, nil
+}
+
+// open finds out about the data socket.
+func (e *endpoint) open(cfg *Config) (err error) {
+	if e.tid, err = localPort(e.data); err != nil {
+		return err
+	}
+	e.gso = cfg.GSO && canSegment(e.data)
+	e.flows = map[*account]*flow{}
+	e.out.init(e)
+	return nil
 }
 
 // port returns the port of the request socket.
 func (e *endpoint) port() (uint16, error) { return localPort(e.requests) }
 
-// stopRequests closes the request socket.
+// single says that requests and transfers share a port.
+func (e *endpoint) single() bool { return e.requests == e.data }
+
+// stopRequests closes the request socket, unless transfers need it.
 func (e *endpoint) stopRequests() {
-	if e.requests >= 0 {
+	if e.requests >= 0 && !e.single() {
 		unix.Close(e.requests)
 		e.requests = -1
 	}
@@ -73,8 +93,8 @@ func (e *endpoint) close() {
 	e.stopRequests()
 	if e.data >= 0 {
 		unix.Close(e.data)
-		e.data = -1
 	}
+	e.requests, e.data = -1, -1
 }
 
 // openDataSocket opens a socket on a port of the range, on any if that is zero.
@@ -100,7 +120,7 @@ func openDataSocket(addr netip.Addr, ports [2]uint16) (int, error) {
 }
 
 // openSocket opens and binds a UDP socket. Shared ones belong to a group of
-// sockets on one port and only receive; the others also take ICMP errors.
+// sockets on one port.
 func openSocket(addr netip.Addr, port uint16, shared bool) (int, error) {
 	family := unix.AF_INET
 	if addr.Is6() {
@@ -118,31 +138,14 @@ func openSocket(addr netip.Addr, port uint16, shared bool) (int, error) {
 }
 
 func prepareSocket(fd int, addr netip.Addr, port uint16, shared bool) error {
-	type option struct{ level, name, value int }
-	set := []option{{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1}}
+	if err := setOptions(fd, addr, shared); err != nil {
+		return err
+	}
 	if addr.Is6() {
-		set = append(set, option{unix.SOL_IPV6, unix.IPV6_V6ONLY, 1}, option{unix.SOL_IPV6, unix.IPV6_RECVPKTINFO, 1},
-			option{unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DONT})
-	} else {
-		// Boot clients cannot lower a block size once it is granted: no DF.
-		set = append(set, option{unix.SOL_IP, unix.IP_PKTINFO, 1}, option{unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT})
-	}
-	switch {
-	case shared:
-		set = append(set, option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1})
-	case addr.Is6():
-		set = append(set, option{unix.SOL_IPV6, unix.IPV6_RECVERR, 1})
-	default:
-		set = append(set, option{unix.SOL_IP, unix.IP_RECVERR, 1})
-	}
-	for _, o := range set {
-		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
-			return fmt.Errorf("tftp: socket option %d/%d for %v: %w", o.level, o.name, addr, err)
+		if err := unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return fmt.Errorf("tftp: socket option IPV6_V6ONLY for %v: %w", addr, err)
 		}
 	}
-	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
-	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
-
 	var sa unix.Sockaddr
 	if addr.Is6() {
 		zone, err := zoneID(addr)
@@ -156,6 +159,37 @@ func prepareSocket(fd int, addr netip.Addr, port uint16, shared bool) error {
 	if err := unix.Bind(fd, sa); err != nil {
 		return fmt.Errorf("tftp: listen on %v: %w", netip.AddrPortFrom(addr, port), err)
 	}
+	return nil
+}
+
+// setOptions sets what can be set on a bound socket as well.
+func setOptions(fd int, addr netip.Addr, shared bool) error {
+	type option struct{ level, name, value int }
+	set := []option{{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1}}
+	if addr.Is6() {
+		set = append(set, option{unix.SOL_IPV6, unix.IPV6_RECVPKTINFO, 1},
+			option{unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DONT})
+	} else {
+		// Boot clients cannot lower a block size once it is granted: no DF.
+		set = append(set, option{unix.SOL_IP, unix.IP_PKTINFO, 1}, option{unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT})
+	}
+	// Within a group, an ICMP error comes to the socket that the client's own
+	// packets come to: the kernel hashes the addresses of the packet that met it.
+	if addr.Is6() {
+		set = append(set, option{unix.SOL_IPV6, unix.IPV6_RECVERR, 1})
+	} else {
+		set = append(set, option{unix.SOL_IP, unix.IP_RECVERR, 1})
+	}
+	if shared {
+		set = append(set, option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1})
+	}
+	for _, o := range set {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			return fmt.Errorf("tftp: socket option %d/%d for %v: %w", o.level, o.name, addr, err)
+		}
+	}
+	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
+	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
 	return nil
 }
 

@@ -9,12 +9,16 @@ import (
 // Stats are a Server's totals since Listen, but for Active and Queued.
 type Stats struct {
 	Active   int    // transfers that run now, those whose file is being looked up included
+	Restored uint64 // transfers of a former process that went on
+	Lost     uint64 // transfers of a former process that could not go on
 	Queued   int    // requests that wait for a place now
 	Requests uint64 // read and write requests received
 	Repeated uint64 // requests that repeated one in progress
 	// Outcomes counts the requests that have ended, by how. Outcomes[Outcome(0)] is 0.
 	Outcomes    [NumOutcomes]uint64
 	Waited      uint64 // requests that had to wait for a place
+	Uploads     uint64 // of Complete: files that clients have written
+	Received    uint64 // bytes of uploads, those that failed included
 	Unconfirmed uint64 // of Complete: the final acknowledgement never came
 	Bytes       uint64 // file bytes sent, retransmissions included
 	Blocks      uint64 // DATA packets sent, retransmissions included
@@ -34,13 +38,24 @@ type TransferInfo struct {
 	Client      netip.AddrPort
 	Server      netip.AddrPort // our address and the TID
 	File        string         // path below the root; empty while it is being looked up
-	Size        int64          // bytes
-	Offset      int64          // bytes acknowledged
+	Upload      bool           // the client writes
+	Size        int64          // bytes; of an upload, as announced: 0 if it was not
+	Offset      int64          // bytes acknowledged, or received
 	Blksize     int            // bytes
 	Window      int            // blocks
 	Started     time.Time
 	RTT         time.Duration // smoothed round trip; 0: none yet
 	Retransmits uint64        // DATA packets sent again
+}
+
+// Rate returns the bytes a second that were acknowledged, or received, from the
+// start of the transfer to now.
+func (t *TransferInfo) Rate(now time.Time) float64 {
+	took := now.Sub(t.Started).Seconds()
+	if took <= 0 {
+		return 0
+	}
+	return float64(t.Offset) / took
 }
 
 // counters are one worker's totals; only its loop writes them.

@@ -19,17 +19,25 @@ import (
 // multiples of their block sizes, and some size that is none.
 var stockFiles = []int{0, 1, 512, 511 * 512, 1428 * 100, 1468 * 64, 1 << 20, 3_000_001}
 
-func stockBed(t *testing.T) *bed {
+func stockBed(t *testing.T, cfg Config) *bed {
 	files := map[string][]byte{}
 	for _, size := range stockFiles {
 		files[fmt.Sprintf("Dir/file-%d", size)] = randomFile(size, uint64(size))
 	}
-	return serve(t, Config{GSO: true, Workers: 2}, files)
+	cfg.GSO, cfg.Workers = true, 2
+	return serve(t, cfg, files)
 }
 
 // TestStockClients downloads with the programs that people use.
-func TestStockClients(t *testing.T) {
-	b := stockBed(t)
+func TestStockClients(t *testing.T) { testStockClients(t, Config{}) }
+
+func TestStockClientsSinglePort(t *testing.T) {
+	statement(t, "H21", "the programs that people use", func(t *testing.T) { testStockClients(t, Config{SinglePort: true}) })
+}
+
+func testStockClients(t *testing.T, cfg Config) {
+	t.Parallel()
+	b := stockBed(t, cfg)
 	port := itoa(b.Port())
 	for _, c := range []struct {
 		what    string
@@ -93,7 +101,7 @@ func bracketed(host, port string) string {
 
 // TestPinClient downloads with the client of github.com/pin/tftp.
 func TestPinClient(t *testing.T) {
-	b := stockBed(t)
+	b := stockBed(t, Config{})
 	for _, blksize := range []int{0, 1468, 65464} {
 		for _, size := range stockFiles {
 			c, err := pin.NewClient(b.addr.String())

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/xdpxe/xdpxe/responder/content"
+	"github.com/xdpxe/xdpxe/responder/tftp/resume"
 )
 
 // peer identifies a client to a worker: it sends from here, to one of the
@@ -55,7 +56,9 @@ const chunkSize = 256
 type chunk struct {
 	slots [chunkSize]slot
 	files [chunkSize]*content.File
-	flows [chunkSize]*flow
+
+	records [chunkSize]*resume.Record // nil: the transfer ends with the process
+	flows   [chunkSize]*flow
 }
 
 // slotID names a slot of a table.
@@ -76,6 +79,13 @@ func (t *table) file(id slotID) *content.File { return t.chunks[id/chunkSize].fi
 
 func (t *table) setFile(id slotID, f *content.File) { t.chunks[id/chunkSize].files[id%chunkSize] = f }
 
+func (t *table) record(id slotID) *resume.Record {
+	return t.chunks[id/chunkSize].records[id%chunkSize]
+}
+
+func (t *table) setRecord(id slotID, r *resume.Record) {
+	t.chunks[id/chunkSize].records[id%chunkSize] = r
+}
 func (t *table) flow(id slotID) *flow { return t.chunks[id/chunkSize].flows[id%chunkSize] }
 
 func (t *table) setFlow(id slotID, f *flow) { t.chunks[id/chunkSize].flows[id%chunkSize] = f }

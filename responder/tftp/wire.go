@@ -20,9 +20,15 @@ const (
 	codeUndefined  = 0
 	codeNotFound   = 1
 	codeAccess     = 2
+	codeDiskFull   = 3
 	codeIllegal    = 4
 	codeUnknownTID = 5
+	codeExists     = 6
 )
+
+// ofTransfer says whether a packet that came to a port for everything belongs to
+// a transfer, rather than asking for one.
+func ofTransfer(p []byte) bool { return len(p) > 1 && p[0] == 0 && p[1] >= opDATA && p[1] <= opERROR }
 
 // headerLen is the length of a DATA header.
 const headerLen = 4
@@ -59,8 +65,14 @@ func refusal(o Outcome) (code uint16, text string, ok bool) {
 		return codeAccess, "access refused", true
 	case WriteRefused:
 		return codeAccess, "this server is read-only", true
+	case Exists:
+		return codeExists, "file already exists", true
+	case OverLimit:
+		return codeDiskFull, "beyond the limits of this server", true
+	case Incomplete:
+		return codeUndefined, "not as long as announced", true
 	case BadMode:
-		return codeIllegal, "only octet mode is served", true
+		return codeIllegal, "mode is not served", true
 	case Malformed:
 		return codeIllegal, "malformed request", true
 	case Unreadable, ReadFailed:

@@ -39,6 +39,7 @@ type worker struct {
 	faults  uint64          // major faults of the loop's thread
 	audited instant         // when they were last counted
 	doomed  []doom
+	spoiled []spoiled
 
 	now       instant
 	recv      *receiver
@@ -89,9 +90,18 @@ func (w *worker) listen(e *endpoint) error {
 	w.endpoints = append(w.endpoints, e)
 	e.index = uint8(i)
 	e.settle = func(m *staged, errno unix.Errno) { w.settle(e, m, errno) }
-	return errors.Join(
-		w.watch(unix.EPOLL_CTL_ADD, e.requests, 2*i+tagRequests, unix.EPOLLIN),
-		w.watch(unix.EPOLL_CTL_ADD, e.data, 2*i+tagData, unix.EPOLLIN))
+	err := w.watch(unix.EPOLL_CTL_ADD, e.data, 2*i+tagData, unix.EPOLLIN)
+	if e.requests >= 0 && !e.single() {
+		err = errors.Join(err, w.watch(unix.EPOLL_CTL_ADD, e.requests, 2*i+tagRequests, unix.EPOLLIN))
+	}
+	return err
+}
+
+// unwatch ends what watch began. The kernel does it at the end of a socket only,
+// which need not come when we close ours.
+func (w *worker) unwatch(fd int) {
+	// It fails for a descriptor that is not watched.
+	_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, fd, nil)
 }
 
 func (w *worker) watch(op, fd int, tag int32, events uint32) error {
@@ -126,6 +136,8 @@ func (w *worker) close() {
 func (w *worker) run() error {
 	defer close(w.gone)
 	defer w.stop()
+	w.now = w.server.clock()
+	w.endSpoiled()
 	w.faults = majorFaults()
 	var events [64]unix.EpollEvent
 	for {
@@ -239,7 +251,7 @@ func (w *worker) receive(e *endpoint, which int) error {
 				e.drops[which] = d.drops
 			}
 			d.from.endpoint = e.index
-			if which == tagRequests {
+			if which == tagRequests || e.single() && !ofTransfer(d.payload) {
 				w.onRequest(e, d)
 			} else {
 				w.onPacket(e, d)
@@ -256,7 +268,10 @@ func (w *worker) receive(e *endpoint, which int) error {
 // beginStop lets no request in any more and the loop end after grace.
 func (w *worker) beginStop(grace time.Duration) {
 	for _, e := range w.endpoints {
-		e.stopRequests()
+		if !e.single() {
+			w.unwatch(e.requests)
+			e.stopRequests()
+		}
 	}
 	for id := range w.queue {
 		w.end(id, w.table.slot(id), Stopped)
@@ -264,8 +279,12 @@ func (w *worker) beginStop(grace time.Duration) {
 	w.stopping, w.stopAt = true, w.now.add(grace)
 }
 
-// stop ends all transfers.
+// stop ends all transfers, or leaves them to the next process.
 func (w *worker) stop() {
+	if w.server.lasting != nil {
+		w.abandon()
+		return
+	}
 	w.table.each(func(id slotID, s *slot) {
 		if s.phase != ended {
 			w.end(id, s, Stopped)

@@ -19,6 +19,7 @@ func (w *worker) endWith(id slotID, s *slot, how Outcome, name string, err error
 		w.garbage = append(w.garbage, file)
 		w.table.setFile(id, nil)
 	}
+	w.dropRecord(id)
 	w.counters.outcomes[how].Add(1)
 	if w.server.reports.wants(how) {
 		w.server.reports.put(report{
@@ -60,8 +61,14 @@ func (w *worker) forget(id slotID, s *slot) {
 }
 
 func (w *worker) remove(id slotID) {
+	e := w.endpoints[w.table.slot(id).peer.endpoint]
 	w.timers.remove(id)
 	w.table.remove(id)
+	if e.surplus {
+		if e.slots--; e.slots == 0 {
+			w.retire(e)
+		}
+	}
 }
 
 // sweep releases the files of ended transfers, when no batch points into them.

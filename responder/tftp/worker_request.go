@@ -2,6 +2,9 @@ package tftp
 
 // onRequest takes a datagram from the request port.
 func (w *worker) onRequest(e *endpoint, d *datagram) {
+	if w.stopping {
+		return
+	}
 	req, how := parseRequest(d.payload)
 	if how != NotRequest {
 		w.counters.requests.Add(1)
@@ -28,11 +31,16 @@ func (w *worker) onRequest(e *endpoint, d *datagram) {
 		w.makeReady(e, old, s)
 		return
 	}
+	if w.server.aside.serves(&req, how) && w.server.aside.repeats(d.from, id) {
+		w.counters.repeated.Add(1) // pin/tftp repeats its answers by its own clock
+		return
+	}
 	// What follows is answered, and the source may be a forged one.
 	if over := w.server.sources.take(d.from.ip(), w.now); over != running {
 		how = over
 	}
-	if how != running {
+	asides := w.server.aside.serves(&req, how)
+	if how != running && !asides {
 		w.refuse(e, d, &req, how)
 		return
 	}
@@ -42,7 +50,20 @@ func (w *worker) onRequest(e *endpoint, d *datagram) {
 		}
 		w.forget(old, s)
 	}
+	if asides {
+		w.setAside(e, d, &req, id)
+		return
+	}
+	w.server.aside.supersede(d.from)
 	w.begin(e, d, &req, id)
+}
+
+// setAside has somebody else serve a request.
+func (w *worker) setAside(e *endpoint, d *datagram, req *request, id uint64) {
+	blksize := w.server.limits(d.from.ip(), interfaceMTU(e.data, d.ifindex)).blksize
+	if how := w.server.aside.begin(e, d, req, id, blksize); how != running {
+		w.refuse(e, d, req, how)
+	}
 }
 
 // begin makes a transfer and lets its file be looked up, when there is a place for it.
@@ -56,15 +77,11 @@ func (w *worker) begin(e *endpoint, d *datagram, req *request, id uint64) {
 	}
 	e.join(&w.table, slotID, client)
 	mtu := interfaceMTU(e.data, d.ifindex)
-	l := limits{blksize: w.server.cfg.MaxBlksize, window: w.server.cfg.MaxWindow}
-	if l.blksize == 0 {
-		l.blksize = frameBlksize(mtu, e.v6)
-	}
 	s.id = id
 	s.local = d.local
 	s.mtu = uint16(min(mtu, 1<<16-1))
 	s.started, s.progress = w.now, w.now
-	s.grant = req.grant(l)
+	s.grant = req.grant(w.server.limits(d.from.ip(), mtu))
 	s.grant.burst = w.server.burst(e.data, d.ifindex)
 	s.phase = opening
 	w.running++
@@ -98,6 +115,7 @@ func (w *worker) onFound(f *found) {
 	}
 	w.table.setFile(f.id, f.file)
 	s.start(w.now, f.file.Size(), s.grant, &w.server.timing)
+	w.keepRecord(f.id, s, f.file)
 	w.timers.set(f.id, s.deadline)
 	w.makeReady(w.endpoints[s.peer.endpoint], f.id, s)
 }
@@ -113,7 +131,7 @@ func (w *worker) refuse(e *endpoint, d *datagram, req *request, how Outcome) {
 	}
 }
 
-// onPacket takes a datagram from a data port.
+// onPacket takes a datagram that belongs to a transfer: all from a data port do.
 func (w *worker) onPacket(e *endpoint, d *datagram) {
 	p := d.payload
 	if len(p) < headerLen || !d.unicast {
@@ -121,9 +139,12 @@ func (w *worker) onPacket(e *endpoint, d *datagram) {
 	}
 	op := uint16(p[0])<<8 | uint16(p[1])
 	id, s, ok := w.table.find(d.from)
-	if !ok {
+	if !ok || s.local != d.local {
+		if !ok && e.single() && w.server.aside.packet(d) {
+			return
+		}
 		w.counters.strangers.Add(1)
-		if op != opERROR && w.strangers.take(w.now) {
+		if op != opERROR && w.server.allowed(d.from.ip()) && w.strangers.take(w.now) {
 			w.sendError(e, &d.from, &d.local, codeUnknownTID, "unknown transfer")
 		}
 		return
@@ -136,6 +157,9 @@ func (w *worker) onPacket(e *endpoint, d *datagram) {
 		if how := s.ack(uint16(p[2])<<8|uint16(p[3]), w.now, &w.server.timing); how != running {
 			w.end(id, s, how)
 			return
+		}
+		if r := w.table.record(id); r != nil {
+			r.SetBase(s.outstanding())
 		}
 		if s.answered && !answered {
 			w.server.sources.giveBack(d.from.ip(), w.now)
@@ -155,7 +179,11 @@ func (w *worker) readErrors(e *endpoint) {
 			return
 		}
 		to.endpoint = e.index
-		if id, s, ok := w.table.find(to); ok && final && s.phase != ended && s.phase > opening {
+		id, s, ok := w.table.find(to)
+		if !ok && final {
+			w.server.aside.unreachable(to)
+		}
+		if ok && final && s.phase != ended && s.phase > opening {
 			if how := s.unreachable(); how == Complete {
 				w.endUnconfirmed(id, s)
 			} else {
