@@ -37,6 +37,7 @@ func TestReports(t *testing.T) {
 		w.send(b.addr, rrq(name, "octet"))
 	}
 	w.send(b.addr, ackPacket(1))
+	b.turnUntil("all are refused", func(st Stats) bool { return st.Outcomes[NotAllowed] == 3 })
 	b.SetClients(nil)
 	b.stop()
 	count := map[string]int{}

@@ -527,19 +527,25 @@ func TestNetasciiRead(t *testing.T) {
 		w.expectError(codeIllegal)
 	})
 	statement(t, "H20", "a file that changes under a read in netascii", func(t *testing.T) {
-		w := newWire(t, "127.0.0.1:0")
-		b.write("big", bytes.Repeat([]byte("line\n"), 1<<16))
-		w.send(b.addr, rrq("big", "netascii", "blksize", "8192"))
-		tid := w.expect(oackPacket("blksize", "8192"))
-		if err := os.Truncate(filepath.Join(b.dir, "big"), 100_000); err != nil {
-			t.Fatal(err)
-		}
-		for n := 0; ; n++ {
-			w.send(tid, ackPacket(n))
-			if p, _ := w.recv(); p[1] == opERROR {
-				break
-			} else if len(p) < 8192+4 {
-				t.Fatal("the client completes")
+		big := filepath.Join(b.dir, "big")
+		for what, change := range map[string]func() error{
+			"truncated":   func() error { return os.Truncate(big, 100_000) },
+			"overwritten": func() error { return os.WriteFile(big, bytes.Repeat([]byte("LINE\n"), 1<<16), 0o644) },
+		} {
+			w := newWire(t, "127.0.0.1:0")
+			b.write("big", bytes.Repeat([]byte("line\n"), 1<<16))
+			w.send(b.addr, rrq("big", "netascii", "blksize", "8192"))
+			tid := w.expect(oackPacket("blksize", "8192"))
+			if err := change(); err != nil {
+				t.Fatal(err)
+			}
+			for n := 0; ; n++ {
+				w.send(tid, ackPacket(n))
+				if p, _ := w.recv(); p[1] == opERROR {
+					break
+				} else if len(p) < 8192+4 {
+					t.Fatalf("%s: the client completes", what)
+				}
 			}
 		}
 	})

@@ -196,21 +196,22 @@ func (f *folder) room(announced int64, replaces bool) error {
 
 // Write adds to the file.
 func (u *upload) Write(p []byte) (int, error) {
-	n := int64(len(p))
-	f := u.folder
-	switch {
-	case u.err != nil:
-	case u.size+n > f.MaxSize:
-		u.err = fmt.Errorf("%q: max-size: %w", u.path, ErrLimit)
-	case f.stored.Load()+f.underway.Load()+n > f.MaxTotal:
-		u.err = fmt.Errorf("%q: max-total: %w", u.path, ErrLimit)
-	}
 	if u.err != nil {
 		return 0, u.err
 	}
+	n := int64(len(p))
+	f := u.folder
+	if u.size+n > f.MaxSize {
+		u.err = fmt.Errorf("%q: max-size: %w", u.path, ErrLimit)
+		return 0, u.err
+	}
+	if f.stored.Load()+f.underway.Add(n) > f.MaxTotal {
+		f.underway.Add(-n)
+		u.err = fmt.Errorf("%q: max-total: %w", u.path, ErrLimit)
+		return 0, u.err
+	}
+	u.size += n // also what a full disk does not take: the upload ends
 	done, err := u.file.Write(p)
-	u.size += int64(done)
-	f.underway.Add(int64(done))
 	u.err = err
 	return done, err
 }
