@@ -50,6 +50,8 @@ const quietFor = time.Minute
 // or an allocation: a direct-mapped table, in which a collision costs a
 // repeated event, which the journal's own table then drops.
 type logFilter struct {
+	second int64 // that offers are counted in
+	offers int
 	slots [1024]struct {
 		hash uint64
 		at   int64 // unix nanoseconds
@@ -66,6 +68,21 @@ func (f *logFilter) pass(now time.Time, res *dhcp.Result) bool {
 	}
 	slot.hash, slot.at = h, at
 	return true
+}
+
+// offersPerSec bounds what one worker hands to the journal, which writes
+// linesPerSec at most: each event wakes its goroutine, and at thousands a second
+// that costs the worker more than the answers do. The rest is for outcomes that
+// another worker had before.
+const offersPerSec = 4 * linesPerSec
+
+// spend takes one of this second's offers. It reports false when they are used up.
+func (f *logFilter) spend(now time.Time) bool {
+	if s := now.Unix(); s != f.second {
+		f.second, f.offers = s, 0
+	}
+	f.offers++
+	return f.offers <= offersPerSec
 }
 
 // outcomeHash is FNV-1a over all that makes an outcome a different one.

@@ -98,6 +98,22 @@ func TestLogFilter(t *testing.T) {
 	}
 }
 
+// A flood of new clients does not wake the journal for each of them.
+func TestOffersAreBounded(t *testing.T) {
+	var f logFilter
+	for second := range 3 {
+		now, offered := time.Unix(1_700_000_000+int64(second), 0), 0
+		for range 10 * offersPerSec {
+			if f.spend(now) {
+				offered++
+			}
+		}
+		if offered != offersPerSec {
+			t.Errorf("second %d: %d offers, want %d", second, offered, offersPerSec)
+		}
+	}
+}
+
 func TestDiagnoses(t *testing.T) {
 	log, logs := observed()
 	d := newDiagnoses(log)

@@ -43,6 +43,7 @@ func (s *Server) Serve(ctx context.Context, c conn.Conn, iface, tier string) err
 	// and caches want one thread.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	shortTurns()
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
@@ -107,7 +108,11 @@ func (w *worker) handle(now time.Time, in, out []packet.Packet) (used int) {
 		res := w.dhcp.Handle(now, link, &in[i], &out[used])
 		w.counts.add(res.Stage, res.Reason, res.Notes)
 		if w.filter.pass(now, &res) {
-			w.server.journal.offer(event(now, w.iface, w.tier, &in[i], &res))
+			if w.filter.spend(now) {
+				w.server.journal.offer(event(now, w.iface, w.tier, &in[i], &res))
+			} else {
+				w.server.journal.dropped.Add(1)
+			}
 		}
 		if res.Reason == packet.Answered {
 			used++
