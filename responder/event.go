@@ -52,7 +52,7 @@ const quietFor = time.Minute
 type logFilter struct {
 	second int64 // that offers are counted in
 	offers int
-	slots [1024]struct {
+	slots  [1024]struct {
 		hash uint64
 		at   int64 // unix nanoseconds
 	}

@@ -21,6 +21,7 @@ type DaemonConfig struct {
 	Deliver   string     // default: auto
 	Address   netip.Addr // boot server address in replies; default: the interface's
 	Root      string
+	TFTPPort  int  // default: 69
 	Keep      bool // runs under `xdpxe keep`: the Process is the keeper
 	// Policy is the YAML of `policy:` and `profiles:`. Default: every client
 	// gets the programs of MakeRoot.
@@ -119,7 +120,11 @@ func (c *DaemonConfig) yaml(d *Daemon) string {
 	line("control", d.Control)
 	line("bpffs", d.BPFFS)
 	line("metrics", `{listen: ""}`)
-	line("tftp", "{state: "+d.Node.lab.Path(d.Node.Role+".state")+"}")
+	tftp := "state: " + d.Node.lab.Path(d.Node.Role+".state")
+	if c.TFTPPort != 0 {
+		tftp += fmt.Sprintf(", port: %d", c.TFTPPort)
+	}
+	line("tftp", "{"+tftp+"}")
 	b.WriteString(cmp.Or(c.Policy, ServeEveryone))
 	return b.String()
 }

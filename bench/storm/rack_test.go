@@ -3,7 +3,6 @@ package storm
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"maps"
 	"net/netip"
 	"os"
@@ -67,12 +66,11 @@ func rig(ctx context.Context, t *testing.T, topology lab.Topology, kind port.Kin
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := node.StartDaemon(ctx, binary, lab.DaemonConfig{Root: root, Policy: fmt.Sprintf(`
-tftp: {port: %d}
+	d, err := node.StartDaemon(ctx, binary, lab.DaemonConfig{Root: root, TFTPPort: tftp, Policy: `
 policy: {default: all}
 profiles:
   all: {files: {bios: nbp, x64-uefi: nbp, ipxe: nbp, x64-uefi-http: "http://192.0.2.10/boot.efi"}}
-`, tftp)}, nil)
+`}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
