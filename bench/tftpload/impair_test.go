@@ -72,8 +72,9 @@ func TestImpairedLoads(t *testing.T) {
 			}
 		}},
 		{"everything twice, out", func(c *Config) { c.Out.Duplicate = 1; c.Loops = 1; c.Transfer.Request.Window = 1 }, func(t *testing.T, r *Report, server *fake) {
-			// Two requests are two transfers to this server, and the client takes the first.
-			if r.Completed != 3 || r.Packets.Requests != 3 || r.Packets.Ignored != 3 {
+			// Two requests are two transfers to this server, and the client takes the
+			// first; an OACK of the other may come when it is done.
+			if r.Completed != 3 || r.Packets.Requests != 3 || r.Packets.Ignored > 3 {
 				t.Errorf("%v, %+v", r.Failures, r.Packets)
 			}
 			server.wait("requests", &server.requests, 6)

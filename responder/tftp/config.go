@@ -91,7 +91,8 @@ type Config struct {
 	// negotiated stands in for the first and the last. 0: 1 s, 20 ms and 4 s.
 	InitialTimeout, MinTimeout, MaxTimeout time.Duration
 	// GiveUp ends a transfer whose client has been silent for so long; Unanswered
-	// one whose client has never acknowledged anything. 0: 30 s, and half of GiveUp.
+	// one whose client has never acknowledged anything. 0: 30 s, and half of GiveUp
+	// or InitialTimeout if that is longer.
 	GiveUp, Unanswered time.Duration
 
 	// Grace is how long running transfers may go on when Serve is told to stop. 0: not at all.
@@ -139,7 +140,7 @@ func (c Config) withDefaults() (Config, error) {
 	orTime(&c.MaxTimeout, max(4*time.Second, c.InitialTimeout))
 	orTime(&c.MinTimeout, min(20*time.Millisecond, c.MaxTimeout))
 	orTime(&c.GiveUp, 30*time.Second)
-	orTime(&c.Unanswered, c.GiveUp/2)
+	orTime(&c.Unanswered, max(c.GiveUp/2, c.InitialTimeout))
 	orInt(&c.NetworkBits[0], defaultBits4)
 	orInt(&c.NetworkBits[1], defaultBits6)
 	if c.Logger == nil {
