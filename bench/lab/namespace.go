@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -58,7 +59,11 @@ func (n *Namespace) MAC(ifname string) (mac net.HardwareAddr, err error) {
 // in the namespace; goroutines that it starts are not there.
 func (n *Namespace) Do(f func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- n.do(f) }()
+	go func() {
+		err := errors.New("f left its goroutine") // as t.FailNow does
+		defer func() { done <- err }()
+		err = n.do(f)
+	}()
 	if err := <-done; err != nil {
 		return fmt.Errorf("lab: in namespace %s: %w", n.Role, err)
 	}
