@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// turn of the processor that a worker's thread asks for. Requests take
-// microseconds; the scheduler's default is milliseconds.
+// slice is the turn of the processor that a worker's thread asks for. Requests
+// take microseconds; the scheduler's default is milliseconds.
 const slice = 100 * time.Microsecond
 
 // shortTurns lets the calling thread get the processor soon when a packet wakes
