@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/xdpxe/xdpxe/bench/lab"
@@ -51,7 +52,7 @@ type bench struct {
 // Measure does a work on a peer (Comparison.Measure).
 func (r *Rig) Measure(ctx context.Context, w Work, p *peers.Peer) (run *result.Run, err error) {
 	err = r.with(ctx, w, p, func(b *bench, server *peers.Server) (err error) {
-		run, err = r.load(ctx, b, w.Load(Target{Interface: cable, Address: serverAddr.Addr(), Clients: clientNet, File: b.vars.File,
+		run, err = r.load(ctx, b, r.place(w).load, w.Load(Target{Interface: cable, Address: serverAddr.Addr(), Clients: clientNet, File: b.vars.File,
 			Path: filepath.Join(b.vars.Root, b.vars.File), Pid: server.Pid()}))
 		if err == nil {
 			run.Settings = append(run.Settings, result.Setting{Name: ServerSetting, Value: strings.Join(server.Command, " ")})
@@ -68,7 +69,7 @@ func (r *Rig) with(ctx context.Context, w Work, p *peers.Peer, f func(b *bench, 
 	if err != nil {
 		return err
 	}
-	server, err := p.Start(ctx, b.server, b.vars, pin(r.ServerCPU)...)
+	server, err := p.Start(ctx, b.server, b.vars, pin(r.place(w).server)...)
 	if err == nil {
 		err = errors.Join(f(b, server), server.Stop())
 	}
@@ -135,6 +136,17 @@ func writeFile(path string, size int64) (err error) {
 	return nil
 }
 
+// places are the CPUs of both sides, as taskset(1) has them; "": any.
+type places struct{ server, load string }
+
+// place says where a work's server and load run.
+func (r *Rig) place(w Work) places {
+	if r.ServerCPU != "" || r.ClientCPU != "" || !w.Apart || runtime.NumCPU() < 2 {
+		return places{r.ServerCPU, r.ClientCPU}
+	}
+	return places{server: "1", load: "0"}
+}
+
 // pin is the beginning of a command that is to keep to some CPUs.
 func pin(cpus string) []string {
 	if cpus == "" {
@@ -144,8 +156,8 @@ func pin(cpus string) []string {
 }
 
 // load runs the load generator, as a user would, and reads what it found.
-func (r *Rig) load(ctx context.Context, b *bench, args []string) (*result.Run, error) {
-	command := append(pin(r.ClientCPU), append([]string{r.Programs.Bench}, append(args, "--json", "--quiet")...)...)
+func (r *Rig) load(ctx context.Context, b *bench, cpus string, args []string) (*result.Run, error) {
+	command := append(pin(cpus), append([]string{r.Programs.Bench}, append(args, "--json", "--quiet")...)...)
 	var stdout bytes.Buffer
 	p, err := b.clients.Start(lab.Command{Name: "load", Args: command, Stdout: &stdout})
 	if err != nil {

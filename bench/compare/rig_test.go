@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -190,18 +191,18 @@ esac
 `), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	rig := &Rig{Programs: peers.Programs{Bench: fake}, ClientCPU: "0"}
+	rig := &Rig{Programs: peers.Programs{Bench: fake}}
 	b, err := rig.lay(Work{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.lab.Close()
-	run, err := rig.load(t.Context(), b, []string{"good"})
+	run, err := rig.load(t.Context(), b, "0", []string{"good"})
 	if err != nil || run.Rows[0].Figures[0].Value != 7 || strings.Join(run.Command, " ") != "taskset -c 0 "+fake+" good --json --quiet" {
 		t.Errorf("%+v, %v", run, err)
 	}
 	for what, want := range map[string]string{"old": "schema 99", "mute": "its result: unexpected end", "bad": "no such interface"} {
-		if run, err := rig.load(t.Context(), b, []string{what}); err == nil || !strings.Contains(err.Error(), want) {
+		if run, err := rig.load(t.Context(), b, "0", []string{what}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %+v, %v, want %q", what, run, err, want)
 		}
 	}
@@ -237,7 +238,7 @@ func TestMeasure(t *testing.T) {
 					t.Errorf("no %q among the figures: %+v", name, run.Rows[0].Figures)
 				}
 			}
-			if last := run.Settings[len(run.Settings)-1]; last.Name != ServerSetting || !strings.HasPrefix(last.Value, programs.XDPXE+" serve -c ") {
+			if last := run.Settings[len(run.Settings)-1]; last.Name != ServerSetting || !strings.HasPrefix(last.Value, strings.Join(append(pin(rig.place(w).server), programs.XDPXE), " ")+" serve -c ") {
 				t.Errorf("settings %+v", run.Settings)
 			}
 		})
@@ -303,4 +304,26 @@ func recipe(t *testing.T, name string) *peers.Recipe {
 	}
 	t.Fatalf("no recipe %q", name)
 	return nil
+}
+
+// A latency is measured with a processor for each side, unless the user places them.
+func TestPlaces(t *testing.T) {
+	both := places{server: "1", load: "0"}
+	if runtime.NumCPU() < 2 {
+		both = places{}
+	}
+	for _, tc := range []struct {
+		rig   Rig
+		apart bool
+		want  places
+	}{
+		{Rig{}, false, places{}},
+		{Rig{}, true, both},
+		{Rig{ServerCPU: "3"}, true, places{server: "3"}},
+		{Rig{ServerCPU: "3", ClientCPU: "2"}, false, places{server: "3", load: "2"}},
+	} {
+		if got := tc.rig.place(Work{Apart: tc.apart}); got != tc.want {
+			t.Errorf("%+v, apart %v: got %+v, want %+v", tc.rig, tc.apart, got, tc.want)
+		}
+	}
 }

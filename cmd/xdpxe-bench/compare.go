@@ -24,7 +24,9 @@ const compareLong = `Have several servers do the same work and compare them.
 Each measurement starts one server in a network namespace of its own, with one
 cable to the load in another, and takes all of it away again. The rounds are
 interleaved and their order turns. Printed are the medians with the lowest and
-highest value, and the ratios of xdpxe to each other server.
+highest value, and the ratios of xdpxe to each other server. Where latency is
+what counts (dhcp-10k) and the machine has two processors, server and load get
+one each: a load that keeps time to the microsecond fills one.
 
 Servers are started by recipes: dnsmasq, atftpd, tftpd-hpa, pin/tftp and xdpxe
 are built in, a file of recipes adds others. Those that are not on this machine

@@ -83,6 +83,7 @@ func newDHCPCommand() *cobra.Command {
 	f.Uint16Var(&o.vlan, "vlan", 0, "VLAN `ID` to tag frames with")
 	f.DurationVar(&o.late, "late", gun.DefaultLate, "replies after that are late")
 	o.addFlags(cmd)
+	o.addAimFlag(cmd)
 	return cmd
 }
 

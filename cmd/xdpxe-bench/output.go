@@ -38,7 +38,11 @@ func (o *output) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.html, "html", "", "write a report with plots to `FILE`")
 	f.StringArrayVar(&o.require, "require", nil, "exit 1 unless the `BOUND` holds: \"answered >= 97.5%\", \"xdpxe/atftpd: goodput >= 8\" (may be repeated)")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress on standard error")
-	f.BoolVar(&o.ownNetwork, "i-own-this-network", false, "aim also at what is not on this machine")
+}
+
+// addAimFlag is for the commands that aim where the user says.
+func (o *output) addAimFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.ownNetwork, "i-own-this-network", false, "aim also at what is not on this machine")
 }
 
 // begin reads the bounds and looks for the place of the report, so that a mistake

@@ -57,6 +57,7 @@ func newPcapCommand() *cobra.Command {
 		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
 	f.addFlags(cmd)
+	f.addAimFlag(cmd)
 	fl := cmd.Flags()
 	fl.StringVarP(&f.iface, "interface", "i", "", "the `INTERFACE` to send and receive on")
 	fl.StringVar(&f.server, "server", "", "`ADDRESS` of the server under test")

@@ -73,6 +73,7 @@ func newStormCommand() *cobra.Command {
 	f.Float64Var(&o.hurry, "hurry", 1, "divide the firmware's waiting times by a `FACTOR`")
 	f.BoolVar(&o.list, "list", false, "list the profiles, and do nothing")
 	o.addFlags(cmd)
+	o.addAimFlag(cmd)
 	return cmd
 }
 

@@ -93,6 +93,7 @@ func newTFTPCommand() *cobra.Command {
 	f.IntVar(&t.load.ServerPID, "server-pid", 0, "measure CPU time and memory of this process and its children")
 	f.IntVar(&t.load.Spans, "spans", 200, "clients whose course is recorded, at most")
 	t.addFlags(cmd)
+	t.addAimFlag(cmd)
 	return cmd
 }
 
