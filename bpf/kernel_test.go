@@ -45,6 +45,11 @@ func loadKernel(tb testing.TB, stale uint64, ring uint32) *kernel {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return loadKernelSpec(tb, spec, stale, ring)
+}
+
+func loadKernelSpec(tb testing.TB, spec *ebpf.CollectionSpec, stale uint64, ring uint32) *kernel {
+	tb.Helper()
 	if err := spec.Variables[StaleNS].Set(stale); err != nil {
 		tb.Fatal(err)
 	}
