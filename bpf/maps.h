@@ -59,6 +59,42 @@ struct {
 	__type(value, __u64);
 } counters_map SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct guard);
+} guard_map SEC(".maps");
+
+/* By enum budget. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, NUM_BUDGETS);
+	__type(key, __u32);
+	__type(value, struct bucket);
+} buckets_map SEC(".maps");
+
+/* Who asked before; 8 MiB a generation. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << 19);
+	__type(key, __u32);
+	__type(value, struct filter_entry);
+} filter_map SEC(".maps");
+
+/* The token bucket of each who asked before, as bucket.empty. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 16);
+	__type(key, struct source);
+	__type(value, __u64);
+} sources_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 17);
+} samples_map SEC(".maps");
+
 /* State of a walk over DHCP options; offsets are in scratch.frame. It is kept
  * in a map, whose content the verifier does not follow: on the stack, each of
  * its values would multiply the states of the loop. */
@@ -83,6 +119,7 @@ struct scratch {
 	struct request head;
 	__u8 frame[SCRATCH_SIZE];
 	struct walk walk;
+	struct sample sample;
 };
 
 struct {

@@ -20,6 +20,11 @@ func TestEveryReasonHasARow(t *testing.T) {
 	for _, r := range rows {
 		seen[r.want] = true
 	}
+	for _, c := range guardCases {
+		for _, s := range c.steps {
+			seen[s.want] = true
+		}
+	}
 	for r := range NumReasons {
 		if !seen[r] {
 			t.Errorf("no row ends in %v", r)

@@ -17,12 +17,17 @@ import (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	pxeMapAddrsMap     = "addrs_map"
+	pxeMapBucketsMap   = "buckets_map"
 	pxeMapClassesMap   = "classes_map"
 	pxeMapCountersMap  = "counters_map"
+	pxeMapFilterMap    = "filter_map"
+	pxeMapGuardMap     = "guard_map"
 	pxeMapHeartbeatMap = "heartbeat_map"
 	pxeMapRequestsMap  = "requests_map"
+	pxeMapSamplesMap   = "samples_map"
 	pxeMapScratchMap   = "scratch_map"
 	pxeMapSettingsMap  = "settings_map"
+	pxeMapSourcesMap   = "sources_map"
 	pxeMapXsksMap      = "xsks_map"
 	pxeProgXdpxe       = "xdpxe"
 	pxeVarStaleNs      = "stale_ns"
@@ -78,12 +83,17 @@ type pxeProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type pxeMapSpecs struct {
 	AddrsMap     *ebpf.MapSpec `ebpf:"addrs_map"`
+	BucketsMap   *ebpf.MapSpec `ebpf:"buckets_map"`
 	ClassesMap   *ebpf.MapSpec `ebpf:"classes_map"`
 	CountersMap  *ebpf.MapSpec `ebpf:"counters_map"`
+	FilterMap    *ebpf.MapSpec `ebpf:"filter_map"`
+	GuardMap     *ebpf.MapSpec `ebpf:"guard_map"`
 	HeartbeatMap *ebpf.MapSpec `ebpf:"heartbeat_map"`
 	RequestsMap  *ebpf.MapSpec `ebpf:"requests_map"`
+	SamplesMap   *ebpf.MapSpec `ebpf:"samples_map"`
 	ScratchMap   *ebpf.MapSpec `ebpf:"scratch_map"`
 	SettingsMap  *ebpf.MapSpec `ebpf:"settings_map"`
+	SourcesMap   *ebpf.MapSpec `ebpf:"sources_map"`
 	XsksMap      *ebpf.MapSpec `ebpf:"xsks_map"`
 }
 
@@ -115,24 +125,34 @@ func (o *pxeObjects) Close() error {
 // It can be passed to loadPxeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type pxeMaps struct {
 	AddrsMap     *ebpf.Map `ebpf:"addrs_map"`
+	BucketsMap   *ebpf.Map `ebpf:"buckets_map"`
 	ClassesMap   *ebpf.Map `ebpf:"classes_map"`
 	CountersMap  *ebpf.Map `ebpf:"counters_map"`
+	FilterMap    *ebpf.Map `ebpf:"filter_map"`
+	GuardMap     *ebpf.Map `ebpf:"guard_map"`
 	HeartbeatMap *ebpf.Map `ebpf:"heartbeat_map"`
 	RequestsMap  *ebpf.Map `ebpf:"requests_map"`
+	SamplesMap   *ebpf.Map `ebpf:"samples_map"`
 	ScratchMap   *ebpf.Map `ebpf:"scratch_map"`
 	SettingsMap  *ebpf.Map `ebpf:"settings_map"`
+	SourcesMap   *ebpf.Map `ebpf:"sources_map"`
 	XsksMap      *ebpf.Map `ebpf:"xsks_map"`
 }
 
 func (m *pxeMaps) Close() error {
 	return _PxeClose(
 		m.AddrsMap,
+		m.BucketsMap,
 		m.ClassesMap,
 		m.CountersMap,
+		m.FilterMap,
+		m.GuardMap,
 		m.HeartbeatMap,
 		m.RequestsMap,
+		m.SamplesMap,
 		m.ScratchMap,
 		m.SettingsMap,
+		m.SourcesMap,
 		m.XsksMap,
 	)
 }

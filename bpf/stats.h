@@ -24,6 +24,12 @@ static __always_inline int action_of(enum reason reason)
 	case REASON_REDIRECTED:
 		return XDP_REDIRECT;
 	case REASON_STOLEN:
+	case REASON_GUARD_SOURCE:
+	case REASON_GUARD_REQUESTS:
+	case REASON_GUARD_BROADCASTS:
+	case REASON_GUARD_STRAY:
+	case REASON_GUARD_TFTP_SOURCE:
+	case REASON_GUARD_TFTP:
 		return XDP_DROP;
 	default:
 		return XDP_PASS;
