@@ -21,6 +21,7 @@ func (l *ladder) load() error {
 	if err := spec.Variables[bpf.StaleNS].Set(uint64(l.o.Stale)); err != nil {
 		return fmt.Errorf("%s: %w", bpf.StaleNS, err)
 	}
+	sizeGuard(spec, &l.o)
 	d := l.d
 	if d.coll, err = ebpf.NewCollection(spec); err != nil {
 		return err
@@ -34,6 +35,9 @@ func (l *ladder) load() error {
 		return err
 	}
 	if d.ring, err = newRing(d.coll.Maps[bpf.RequestsMap]); err != nil {
+		return err
+	}
+	if err := d.openSamples(); err != nil {
 		return err
 	}
 	info, err := d.coll.Programs[bpf.ProgramName].Info()
@@ -50,13 +54,16 @@ func (d *Datapath) release() {
 	if d.ring != nil {
 		_ = d.ring.Close()
 	}
+	if d.samples != nil {
+		_ = d.samples.Close()
+	}
 	if d.beat != nil {
 		_ = d.beat.close()
 	}
 	if d.coll != nil {
 		d.coll.Close()
 	}
-	d.coll, d.ring, d.beat = nil, nil, nil
+	d.coll, d.ring, d.beat, d.samples = nil, nil, nil, nil
 	d.info.ProgramID, d.info.ProgramTag = 0, ""
 }
 
