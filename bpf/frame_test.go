@@ -32,6 +32,7 @@ type frame struct {
 	UDPCheck   uint16
 	Op         byte
 	XID        [4]byte // zeros: 12345678
+	CIAddr     [4]byte
 	GIAddr     [4]byte
 	CHAddr     []byte // nil: Src
 	Payload    []byte // in the place of a DHCP message
@@ -92,6 +93,7 @@ func (f *frame) message() []byte {
 		copy(m[4:], f.XID[:])
 	}
 	m[10] = 0x80
+	copy(m[12:], f.CIAddr[:])
 	copy(m[24:], f.GIAddr[:])
 	copy(m[28:], f.Src[:])
 	if f.CHAddr != nil {

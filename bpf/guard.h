@@ -21,13 +21,12 @@
 #ifndef XDPXE_GUARD_H
 #define XDPXE_GUARD_H
 
+#include "dhcp.h"
 #include "headers/bpf_endian.h"
 #include "maps.h"
 #include "parse.h"
 #include "steer.h"
 
-#define BOOTP_GIADDR 24 /* then chaddr */
-#define BOOTP_XID 4
 #define ETH_SRC 6
 #define IP_SRC_BEFORE 16 /* the payload of UDP */
 #define TFTP_DATA 3

@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"encoding/binary"
+	"maps"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -224,7 +225,7 @@ func TestGuard(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			k := loadKernel(t, testStale, testRing)
 			rd := k.records(t)
-			settings := Settings{DeliverRingSteal, DeliverRingSteal}
+			settings := *both(DeliverRingSteal)
 			if c.settings != nil {
 				settings = *c.settings
 			}
@@ -263,7 +264,7 @@ func (k *kernel) clockAt(t testing.TB, at time.Duration) {
 // A dead daemon's guard refuses nothing.
 func TestGuardHeartbeat(t *testing.T) {
 	k := loadKernel(t, testStale, testRing)
-	k.steer(t, Settings{DeliverRingSteal, DeliverRingSteal})
+	k.steer(t, *both(DeliverRingSteal))
 	k.setGuard(t, everything)
 	for _, f := range []func(*frame){from(1), rrq(1), stray(1)} {
 		in := discover()
@@ -279,10 +280,46 @@ func TestGuardHeartbeat(t *testing.T) {
 	}
 }
 
+// Templates answer what the guard admits. Only what is broadcast counts, and
+// nothing of what user space is given does.
+func TestGuardTemplates(t *testing.T) {
+	k := loadKernel(t, testStale, testRing)
+	k.steer(t, answering)
+	byRelay := discover()
+	relayed(byRelay)
+	ignored := discover()
+	ignored.Options = options(ignored.Options[:len(ignored.Options)-1], opt(12, "ignored"), end)
+	silence := templateFor(ignored, 0)
+	silence.Reply, silence.Echoes = nil, nil
+	k.hold(t, templateFor(discover(), 0), templateFor(byRelay, 0), templateFor(bootServerRequest(), 0), silence)
+	g := everything
+	g.budgets = maps.Clone(everything.budgets)
+	g.budgets[BudgetBroadcasts], g.budgets[BudgetBroadcastsKnown], g.Source = tokens(1), tokens(1), tokens(2)
+	k.setGuard(t, g)
+	k.clockAt(t, 0)
+	for i, s := range []struct {
+		mac  byte
+		like *frame
+		want Reason
+	}{
+		{1, discover(), Answered}, {2, discover(), GuardBroadcasts}, {2, discover(), Answered}, {1, discover(), GuardBroadcasts},
+		{2, discover(), GuardBroadcasts}, {2, discover(), GuardSource},
+		{3, byRelay, Answered}, {3, byRelay, Answered}, {3, byRelay, Answered}, {3, byRelay, Answered},
+		{4, bootServerRequest(), Answered}, {4, bootServerRequest(), Answered}, {4, bootServerRequest(), Answered},
+		{5, ignored, Ignored}, {5, ignored, Ignored}, {5, ignored, Ignored}, {5, ignored, Ignored},
+	} {
+		f := *s.like
+		f.Src[5] = s.mac
+		if got, _ := k.answer(t, f.bytes(), nil); got != s.want {
+			t.Errorf("step %d ended in %v, want %v", i, got, s.want)
+		}
+	}
+}
+
 // Who asked is known for two turns at most and one at least, whatever was refused.
 func TestGuardRemembers(t *testing.T) {
 	k := loadKernel(t, testStale, testRing)
-	k.steer(t, Settings{DeliverRingSteal, DeliverRingSteal})
+	k.steer(t, *both(DeliverRingSteal))
 	strangersNone := guardState{Guard: Guard{On: 1}, budgets: map[Budget]Limit{BudgetRequests: NoTokens}}
 	const turn = 6 * time.Second
 	for i, c := range []struct {
@@ -307,7 +344,7 @@ func TestGuardRemembers(t *testing.T) {
 // A refused request leaves a sample; more of them than the budget do not.
 func TestGuardSamples(t *testing.T) {
 	k := loadKernel(t, testStale, testRing)
-	k.steer(t, Settings{DeliverRingSteal, DeliverRingSteal})
+	k.steer(t, *both(DeliverRingSteal))
 	g := everything
 	g.budgets[BudgetSamples] = tokens(4)
 	defer delete(g.budgets, BudgetSamples)
@@ -392,7 +429,7 @@ func TestGuardFlood(t *testing.T) {
 	const strangers = 1_000_000
 	spec.Maps[FilterMap].MaxEntries = 1 << 17 // of 1<<19, which 3,000,000 fall to in 6 s
 	k := loadSpecKernel(t, spec, testStale, testRing)
-	k.steer(t, Settings{DeliverRingTee, DeliverRingTee})
+	k.steer(t, *both(DeliverRingTee))
 	// Strangers get nothing at all, so that whoever is served was thought to be known.
 	k.setGuard(t, guardState{Guard: Guard{On: 1, Source: tokens(1)}, budgets: map[Budget]Limit{BudgetRequests: NoTokens}})
 	honest := func(i int) []byte {
@@ -452,7 +489,7 @@ func BenchmarkGuard(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			k := loadKernel(b, testStale, 8<<20)
 			rd := reader{rd: k.records(b)}
-			k.steer(b, Settings{DeliverRingSteal, DeliverRingSteal})
+			k.steer(b, *both(DeliverRingSteal))
 			k.setGuard(b, c.state)
 			in := discover().bytes()
 			var total time.Duration

@@ -3,8 +3,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * The XDP program: finds the requests of PXE and HTTP boot clients that are
- * for us, and hands them to user space as settings_map says. Everything else,
- * and whatever leaves a doubt, is passed on untouched.
+ * for us, answers those that a template is there for, and hands the others to
+ * user space as settings_map says. Everything else, and whatever leaves a
+ * doubt, is passed on untouched.
  */
 #include "abi.h"
 #include "config.h"
@@ -14,18 +15,13 @@
 #include "parse.h"
 #include "stats.h"
 #include "steer.h"
+#include "template.h"
 
-/* From a datagram to one of our ports, and for us, to a request that is ours. */
-static __always_inline enum reason check(struct xdp_md *ctx, struct datagram *d)
+static __always_inline enum reason check_message(struct xdp_md *ctx, struct datagram *d)
 {
 	enum reason r = check_datagram(ctx, d);
 
-	if (r != GO_ON)
-		return r;
-	r = check_bootp(ctx, d);
-	if (r != GO_ON)
-		return r;
-	return check_options(ctx, d->payload, d->end, d->frame_len);
+	return r == GO_ON ? check_bootp(ctx, d) : r;
 }
 
 static __always_inline enum reason deliver(struct xdp_md *ctx, const struct datagram *d, enum deliver how)
@@ -75,7 +71,13 @@ static __always_inline enum reason handle(struct xdp_md *ctx)
 		return REASON_NOT_STEERED;
 	if (!for_us(&d))
 		return REASON_NOT_FOR_US;
-	r = check(ctx, &d);
+	r = check_message(ctx, &d);
+	if (r != GO_ON)
+		return guard_stray(ctx, &d, r);
+	r = try_templates(ctx, &d, how);
+	if (r != GO_ON)
+		return r;
+	r = check_options(ctx, d.payload, d.end, d.frame_len);
 	if (r != GO_ON)
 		return guard_stray(ctx, &d, r);
 	r = guard_work(ctx, &d, WORK_REQUEST);
