@@ -44,8 +44,9 @@ func ParseKind(name string) (Kind, error) {
 	return 0, fmt.Errorf("flood %q: want one of %s", name, strings.Join(kindNames[:], ", "))
 }
 
-// Sources is the network that a flood's addresses are from (RFC 2544).
-var Sources = netip.MustParsePrefix("198.18.0.0/15")
+// Sources is the network that a flood's addresses are from: a quarter of all, so
+// that hardly one comes twice.
+var Sources = netip.MustParsePrefix("128.0.0.0/2")
 
 const archX64 = 7
 
@@ -147,7 +148,7 @@ func (f *frame) vary(k Kind, at int, vars *dhcpc.Vars) {
 	}
 	if k != Discover && k != Relayed {
 		// The source address, in the network.
-		place := xdp.Place{At: at - 16, Base: Sources.Addr().As4(), Mask: [4]byte{0, 1, 0xff, 0xff}}
+		place := xdp.Place{At: at - 16, Base: Sources.Addr().As4(), Mask: [4]byte{0x3f, 0xff, 0xff, 0xff}}
 		places := []xdp.Place{place}
 		if k == BootServer {
 			place.At = at + 12 // ciaddr

@@ -19,7 +19,7 @@ import (
 
 const floodLong = `Sends what a server must withstand, as frames from the kernel, at a rate that is
 kept to: DISCOVERs or boot server requests of clients that do not exist, by a
-relay or not, TFTP requests, or garbage. Addresses are from 198.18.0.0/15.
+relay or not, TFTP requests, or garbage. Addresses are from 128.0.0.0/2.
 
 With --honest so many clients ask meanwhile as firmware does, a second time where
 they get no answer, and what is told is how many had an OFFER by then. Each
