@@ -16,9 +16,10 @@ import (
 type Honest struct {
 	Clients int
 	// Gap is the time between one client and the next, Wait from the last one's
-	// first DISCOVER until those without an answer ask again, and after that.
-	Gap, Wait time.Duration
-	First     dhcpc.Identity // who they are, from there on
+	// first DISCOVER until those without an answer ask again, and Last how long
+	// they then wait at most.
+	Gap, Wait, Last time.Duration
+	First           dhcpc.Identity // who they are, from there on
 }
 
 // Answers are how many clients had a valid OFFER, and when.
@@ -36,12 +37,12 @@ func (h *Honest) Ask(ctx context.Context, p port.Port) (Answers, error) {
 	if err != nil {
 		return Answers{}, err
 	}
-	a := asking{h: h, port: p, template: t, xid: rand.Uint32(), answered: make([]bool, h.Clients), in: make([]port.Frame, 64)}
-	first, err := a.round(ctx)
+	a := asking{h: h, port: p, template: t, xid: rand.Uint32(), answered: make([]bool, h.Clients), waiting: h.Clients, in: make([]port.Frame, 64)}
+	first, err := a.round(ctx, h.Wait)
 	if err != nil {
 		return Answers{}, err
 	}
-	second, err := a.round(ctx)
+	second, err := a.round(ctx, h.Last)
 	return Answers{Clients: h.Clients, First: first, Second: second}, err
 }
 
@@ -52,13 +53,15 @@ type asking struct {
 	template *dhcpc.Template
 	xid      uint32 // of the first client; a client keeps its xid
 	answered []bool
+	waiting  int // clients without an answer
 	in       []port.Frame
 	judge    dhcpc.Judge
 	packet   packet.Packet
 }
 
-// round makes all clients ask that have no answer, and returns how many get one.
-func (a *asking) round(ctx context.Context) (answers int, err error) {
+// round makes all clients ask that have no answer, and returns how many get one,
+// at most wait after the last has asked.
+func (a *asking) round(ctx context.Context, wait time.Duration) (answers int, err error) {
 	for i := range a.h.Clients {
 		if a.answered[i] {
 			continue
@@ -72,7 +75,7 @@ func (a *asking) round(ctx context.Context) (answers int, err error) {
 			return answers, err
 		}
 	}
-	n, err := a.hear(ctx, a.h.Wait)
+	n, err := a.hear(ctx, wait)
 	return answers + n, err
 }
 
@@ -98,7 +101,8 @@ func (a *asking) send(i int) error {
 	return a.port.Flush()
 }
 
-// hear takes what comes for a time. What a flood is answered with comes too.
+// hear takes what comes for a time, or until nobody waits. What a flood is
+// answered with comes too.
 func (a *asking) hear(ctx context.Context, wait time.Duration) (answers int, err error) {
 	for end := time.Now().Add(wait); ; {
 		n, err := a.port.Recv(a.in, max(time.Until(end), 0))
@@ -111,7 +115,7 @@ func (a *asking) hear(ctx context.Context, wait time.Duration) (answers int, err
 			}
 		}
 		a.port.Release(a.in[:n])
-		if time.Now().After(end) || ctx.Err() != nil {
+		if time.Now().After(end) || a.waiting == 0 || ctx.Err() != nil {
 			return answers, ctx.Err()
 		}
 	}
@@ -134,5 +138,6 @@ func (a *asking) take(frame []byte) bool {
 		return false
 	}
 	a.answered[i] = true
+	a.waiting--
 	return true
 }

@@ -24,7 +24,7 @@ relay or not, TFTP requests, or garbage. Addresses are from 128.0.0.0/2.
 With --honest so many clients ask meanwhile as firmware does, a second time where
 they get no answer, and what is told is how many had an OFFER by then. Each
 DISCOVER comes --honest-gap after the one before, and the second ones --honest-wait after the
-last; firmware waits 4 s.
+last, and for twice as long they then wait; firmware does so for 4 and 8 s.
 
 The other end of the interface must take XDP frames: an XDP program there does,
 or "ethtool -K PEER gro on".
@@ -160,7 +160,7 @@ func (o *floodFlags) fire(ctx context.Context, kind flood.Kind, aim *flood.Aim, 
 			return fault.Machine(err, hint)
 		}
 		defer p.Close()
-		h := flood.Honest{Clients: o.honest, Gap: o.honestGap, Wait: o.honestWait, First: 1}
+		h := flood.Honest{Clients: o.honest, Gap: o.honestGap, Wait: o.honestWait, Last: 2 * o.honestWait, First: 1}
 		a, err := h.Ask(ctx, p)
 		if err != nil {
 			return err

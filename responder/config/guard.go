@@ -56,7 +56,7 @@ const (
 //
 // All. 2,000 machines behind a relay, switched on in the same instant, are 2,000
 // first requests; a site of 10,000 machines is 10,000. First requests get the part
-// that is not kept: 10,000 at once and 5,000 a second after it, handed up; 5,000 at
+// that is not kept: 10,000 at once and 2,500 a second after it, handed up; 5,000 at
 // once and 2,500 a second where the answer is broadcast, since no segment has more
 // machines than that, and each of them has to look at every one of these
 // frames. Second requests, 4 s later, then have as much again, to which a flood of
@@ -69,7 +69,7 @@ func defaultGuard() Guard {
 		Enabled:       true,
 		PerClient:     GuardRate{10, 50},
 		PerTFTPClient: GuardRate{500, 2000},
-		Requests:      GuardBudget{GuardRate{10_000, 20_000}, 50},
+		Requests:      GuardBudget{GuardRate{5000, 20_000}, 50},
 		Broadcasts:    GuardBudget{GuardRate{5000, 10_000}, 50},
 		TFTP:          GuardBudget{GuardRate{20_000, 80_000}, 97},
 		Memory:        8 << 20,
