@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -97,8 +98,45 @@ func TestFlood(t *testing.T) {
 			}
 		})
 	}
-	if !strings.Contains(d.Log.String(), "the guard refuses packets") {
-		t.Error("the log does not say whose flood it was")
+	if _, err := d.Log.Wait(ctx, "the guard refuses packets"); err != nil {
+		t.Errorf("the log does not say whose flood it was: %v", err)
+	}
+	checkGuardOff(ctx, t, d, attacker, &aim)
+}
+
+// checkGuardOff switches the guard off by a reload: the same flood is then let
+// through, and the interface is not opened anew.
+func checkGuardOff(ctx context.Context, t *testing.T, d *lab.Daemon, attacker *lab.Node, aim *flood.Aim) {
+	t.Helper()
+	config, err := os.ReadFile(d.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	off := strings.Replace(string(config), "guard: {", "guard: {enabled: false, ", 1)
+	if err := os.WriteFile(d.Config, []byte(off), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Log.Wait(ctx, "configuration reloaded"); err != nil {
+		t.Fatal(err)
+	}
+	var f *xdp.Flood
+	if err := attacker.Do(func() (err error) { f, err = flood.Open(lab.Iface, flood.Relayed, aim); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	before := refusals(ctx, t, d)
+	if _, err := f.Fire(ctx, 20_000, 200*time.Millisecond, -1); err != nil {
+		t.Fatal(err)
+	}
+	after := refusals(ctx, t, d)
+	for ; after["redirected"] < before["redirected"]+1000 && ctx.Err() == nil; after = refusals(ctx, t, d) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if refused := after["guard_requests"] - before["guard_requests"]; refused != 0 || after["redirected"] < before["redirected"]+1000 {
+		t.Errorf("guard off: %d refused, %d redirected", refused, after["redirected"]-before["redirected"])
+	}
+	if n := strings.Count(d.Log.String(), "\tserving\t") + strings.Count(d.Log.String(), "  serving  "); n != 1 {
+		t.Errorf("the interface was opened %d times", n)
 	}
 }
 
