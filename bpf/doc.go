@@ -21,6 +21,11 @@
 //     missing end option is tolerated, as user space does), at most 64 of them;
 //  8. its first vendor class (option 60) begins with one that classes_map names.
 //
+// Then the guard (guard.h) says whether the request gets any work: [Guard] holds
+// token buckets for each client and budgets for all of them. It also watches over
+// what ends in our own sockets although the program passes it: the file server's
+// port, and 4011.
+//
 // Where option 52 says so, the fields file and sname are walked as well, in
 // the order of RFC 2131 §4.1; option 60 counts wherever it stands. An option 52
 // that is not one byte of 1, 2 or 3 makes the message malformed. A vendor class

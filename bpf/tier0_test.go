@@ -242,7 +242,7 @@ func TestEventsAreBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 			spec.Maps[EventsMap].MaxEntries = c.ring
-			k := loadKernelSpec(t, spec, testStale, testRing)
+			k := loadSpecKernel(t, spec, testStale, testRing)
 			rd := k.events(t)
 			k.steer(t, answering)
 			tpl := templateFor(discover(), 0)
