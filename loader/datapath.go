@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/xdpxe/xdpxe/bpf"
 	"github.com/xdpxe/xdpxe/loader/netdev"
@@ -43,9 +44,15 @@ type Datapath struct {
 	link     link.Link
 	sockets  []*xsk.Socket // by queue
 	ring     *Ring
-	beat     *heartbeat // nil: no program; set once
-	offloads *offloads  // nil: not ours to restore
+	beat     *mappedWord // nil: no program; set once
+	table    *table      // nil: no program; set once
+	events   *events     // nil: no program; set once
+	answer   answer
+	offloads *offloads // nil: not ours to restore
 	closed   bool
+
+	guardSeed uint64          // of the guard's hashes
+	samples   *ringbuf.Reader // of what it refused; nil: no program
 }
 
 // Tier says what was opened.
@@ -132,6 +139,7 @@ func (d *Datapath) Quiesce() error {
 }
 
 func (d *Datapath) settings(s bpf.Settings) error {
+	s.Answer67, s.Answer4011 = d.answer.words()
 	if err := d.coll.Maps[bpf.SettingsMap].Put(uint32(0), s); err != nil {
 		return fmt.Errorf("interface %s: %s: %w", d.info.Iface, bpf.SettingsMap, err)
 	}
@@ -185,8 +193,14 @@ func (d *Datapath) Close() error {
 	if d.ring != nil {
 		errs = append(errs, d.ring.Close())
 	}
+	if d.samples != nil {
+		errs = append(errs, d.samples.Close())
+	}
 	if d.beat != nil {
 		errs = append(errs, d.beat.close())
+	}
+	if d.table != nil {
+		errs = append(errs, d.events.close(), d.table.close())
 	}
 	if d.coll != nil {
 		d.coll.Close()

@@ -21,6 +21,10 @@ func (l *ladder) load() error {
 	if err := spec.Variables[bpf.StaleNS].Set(uint64(l.o.Stale)); err != nil {
 		return fmt.Errorf("%s: %w", bpf.StaleNS, err)
 	}
+	if err := l.o.Templates.apply(spec); err != nil {
+		return err
+	}
+	sizeGuard(spec, &l.o)
 	d := l.d
 	if d.coll, err = ebpf.NewCollection(spec); err != nil {
 		return err
@@ -30,10 +34,19 @@ func (l *ladder) load() error {
 			return fmt.Errorf("%s: %w", bpf.ClassesMap, err)
 		}
 	}
-	if d.beat, err = mapHeartbeat(d.coll.Maps[bpf.HeartbeatMap]); err != nil {
+	if d.beat, err = mapWord(d.coll.Maps[bpf.HeartbeatMap]); err != nil {
+		return fmt.Errorf("%s: %w", bpf.HeartbeatMap, err)
+	}
+	if d.table, err = newTable(d.coll.Maps); err != nil {
+		return err
+	}
+	if d.events, err = newEvents(d.coll.Maps[bpf.EventsMap]); err != nil {
 		return err
 	}
 	if d.ring, err = newRing(d.coll.Maps[bpf.RequestsMap]); err != nil {
+		return err
+	}
+	if err := d.openSamples(); err != nil {
 		return err
 	}
 	info, err := d.coll.Programs[bpf.ProgramName].Info()
@@ -50,13 +63,22 @@ func (d *Datapath) release() {
 	if d.ring != nil {
 		_ = d.ring.Close()
 	}
+	if d.samples != nil {
+		_ = d.samples.Close()
+	}
 	if d.beat != nil {
 		_ = d.beat.close()
+	}
+	if d.events != nil {
+		_ = d.events.close()
+	}
+	if d.table != nil {
+		_ = d.table.close()
 	}
 	if d.coll != nil {
 		d.coll.Close()
 	}
-	d.coll, d.ring, d.beat = nil, nil, nil
+	d.coll, d.ring, d.beat, d.samples, d.table, d.events = nil, nil, nil, nil, nil, nil
 	d.info.ProgramID, d.info.ProgramTag = 0, ""
 }
 
