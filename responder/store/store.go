@@ -129,12 +129,10 @@ func (t Txn) validate() error {
 		return fmt.Errorf("%d checks and %d writes in one transaction, at most %d each: %w; use Bulk",
 			len(t.Checks), len(t.Writes), MaxOps, ErrTooLarge)
 	}
-	size := 0
 	for _, c := range t.Checks {
 		if err := validKey(c.Key); err != nil {
 			return err
 		}
-		size += len(c.Key)
 	}
 	written := make(map[string]bool, len(t.Writes))
 	for _, w := range t.Writes {
@@ -148,12 +146,23 @@ func (t Txn) validate() error {
 			return fmt.Errorf("%q is written twice in one transaction", w.Key)
 		}
 		written[w.Key] = true
-		size += len(w.Key) + len(w.Value)
 	}
-	if size > MaxBytes {
+	if size := t.size(); size > MaxBytes {
 		return fmt.Errorf("%d bytes in one transaction, at most %d: %w; use Bulk", size, MaxBytes, ErrTooLarge)
 	}
 	return nil
+}
+
+// size is the bytes of keys and values.
+func (t Txn) size() int {
+	size := 0
+	for _, c := range t.Checks {
+		size += len(c.Key)
+	}
+	for _, w := range t.Writes {
+		size += len(w.Key) + len(w.Value)
+	}
+	return size
 }
 
 func validKey(key string) error {
