@@ -26,7 +26,7 @@ type Bolt struct {
 	closeOnce sync.Once
 	writer    sync.WaitGroup
 
-	rev Rev // the writer's
+	tally tally // the writer's
 
 	mu     sync.Mutex
 	health Health
@@ -44,11 +44,11 @@ func OpenBolt(ctx context.Context, path string) (*Bolt, error) {
 		submitted: make(chan *submission), quit: make(chan struct{}),
 		health: Health{Since: time.Now()},
 	}
-	if b.rev, err = b.revision(); err != nil {
+	if b.tally, err = b.readTally(); err != nil {
 		db.Close()
 		return nil, err
 	}
-	b.history = newHistory(b.rev)
+	b.history = newHistory(b.tally.rev)
 	b.writer.Go(b.write)
 	return b, nil
 }
@@ -96,18 +96,18 @@ func (b *Bolt) view(ctx context.Context, read func(*bbolt.Bucket) error) error {
 	return nil
 }
 
-func (b *Bolt) revision() (Rev, error) {
-	var rev Rev
+func (b *Bolt) readTally() (tally, error) {
+	var t tally
 	err := b.view(context.Background(), func(bucket *bbolt.Bucket) (err error) {
-		rev, err = revisionOf(bucket)
+		t, err = tallyOf(bucket)
 		return err
 	})
-	return rev, err
+	return t, err
 }
 
-func revisionOf(bucket *bbolt.Bucket) (Rev, error) {
-	rev, _, err := parseRecord(revisionKey, bucket.Get([]byte(revisionKey)))
-	return rev, torn(revisionKey, err)
+func tallyOf(bucket *bbolt.Bucket) (tally, error) {
+	t, err := parseTally(bucket.Get([]byte(tallyKey)))
+	return t, torn(tallyKey, err)
 }
 
 func (b *Bolt) Get(ctx context.Context, key string) (it Item, found bool, err error) {
@@ -161,9 +161,9 @@ func (b *Bolt) List(ctx context.Context, prefix, after string, limit int) ([]Ite
 }
 
 func (b *Bolt) Scan(ctx context.Context, prefix string, each func(Item) error) (Rev, error) {
-	var rev Rev
+	var t tally
 	err := b.view(ctx, func(bucket *bbolt.Bucket) (err error) {
-		if rev, err = revisionOf(bucket); err != nil {
+		if t, err = tallyOf(bucket); err != nil {
 			return err
 		}
 		return walk(bucket, prefix, "", func(it Item) error {
@@ -173,7 +173,7 @@ func (b *Bolt) Scan(ctx context.Context, prefix string, each func(Item) error) (
 			return each(it)
 		})
 	})
-	return rev, err
+	return t.rev, err
 }
 
 // errEnough ends a walk early.

@@ -26,8 +26,9 @@ var (
 // machines are a tenth of it.
 const maxFile = 1 << 30
 
-// migration brings the bucket of a file from one format to the next.
-type migration func(*bbolt.Bucket) error
+// migration brings the bucket of a file from one format to the next. What it
+// puts and deletes it counts in the tally.
+type migration func(*bbolt.Bucket, *tally) error
 
 // migrations[i] is from format i+1 to i+2. What this xdpxe writes is the last
 // one's. Formats so far: 1, see record.go.
@@ -181,7 +182,7 @@ func fill(path string, version int) error {
 		if err := b.Put([]byte(formatKey), []byte(formatRecord(version))); err != nil {
 			return err
 		}
-		return b.Put([]byte(revisionKey), appendRecord(nil, revisionKey, 0, nil))
+		return b.Put([]byte(tallyKey), tally{}.record())
 	})
 	return errors.Join(err, db.Close())
 }
@@ -198,10 +199,17 @@ func migrate(db *bbolt.DB, version int, steps []migration) error {
 	}
 	return db.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket([]byte(bucketName))
+		t, err := tallyOf(b)
+		if err != nil {
+			return err
+		}
 		for _, step := range steps[version-1:] {
-			if err := step(b); err != nil {
+			if err := step(b, &t); err != nil {
 				return err
 			}
+		}
+		if err := b.Put([]byte(tallyKey), t.record()); err != nil {
+			return err
 		}
 		return b.Put([]byte(formatKey), []byte(formatRecord(newest)))
 	})

@@ -140,9 +140,9 @@ func (b *Bolt) commit(together []*submission) {
 	}
 	// bbolt may have got as far as its last write: then the commit is there, and
 	// nobody was told of its changes.
-	if rev, revErr := b.revision(); revErr == nil && rev != b.rev {
-		b.rev = rev
-		b.history.lose(rev)
+	if t, err := b.readTally(); err == nil && t.rev != b.tally.rev {
+		b.tally = t
+		b.history.lose(t.rev)
 	}
 }
 
@@ -154,14 +154,14 @@ func (b *Bolt) tryCommit(together []*submission) (changes []Change, err error) {
 	}
 	defer func() { err = errors.Join(err, ignoreDone(tx.Rollback())) }()
 	bucket := tx.Bucket([]byte(bucketName))
-	rev := b.rev
+	now := b.tally
 	for _, s := range together {
 		if err := s.ctx.Err(); err != nil {
 			copy(s.results, fail(len(s.results), fmt.Errorf("store %s: %w", b.path, err)))
 			continue
 		}
 		for i, t := range s.txns {
-			made, err := apply(bucket, t, rev+1)
+			made, err := apply(bucket, t, &now)
 			var conflict *ConflictError
 			switch {
 			case errors.As(err, &conflict):
@@ -170,23 +170,20 @@ func (b *Bolt) tryCommit(together []*submission) (changes []Change, err error) {
 			case err != nil:
 				return nil, err
 			}
-			if len(made) > 0 {
-				rev++
-			}
-			s.results[i].Rev = rev
+			s.results[i].Rev = now.rev
 			changes = append(changes, made...)
 		}
 	}
-	if rev == b.rev {
+	if now.rev == b.tally.rev {
 		return nil, nil
 	}
-	if err := bucket.Put([]byte(revisionKey), appendRecord(nil, revisionKey, rev, nil)); err != nil {
+	if err := bucket.Put([]byte(tallyKey), now.record()); err != nil {
 		return nil, err
 	}
 	if err := tx.Commit(); err != nil {
 		return nil, err
 	}
-	b.rev = rev
+	b.tally = now
 	return changes, nil
 }
 
@@ -198,7 +195,7 @@ func ignoreDone(err error) error {
 }
 
 // apply does one transaction: all checks, then all writes.
-func apply(bucket *bbolt.Bucket, t Txn, rev Rev) ([]Change, error) {
+func apply(bucket *bbolt.Bucket, t Txn, now *tally) ([]Change, error) {
 	for _, c := range t.Checks {
 		it, _, err := itemOf(bucket, c.Key)
 		if err != nil {
@@ -209,19 +206,25 @@ func apply(bucket *bbolt.Bucket, t Txn, rev Rev) ([]Change, error) {
 		}
 	}
 	var changes []Change
+	rev := now.rev + 1
 	for _, w := range t.Writes {
 		key := []byte(itemPrefix + w.Key)
+		old := bucket.Get(key)
+		if w.Delete && old == nil {
+			continue
+		}
+		now.remove(old)
+		now.rev = rev
 		if w.Delete {
-			if bucket.Get(key) == nil {
-				continue
-			}
 			if err := bucket.Delete(key); err != nil {
 				return nil, err
 			}
 			changes = append(changes, Change{Key: w.Key, Rev: rev, Deleted: true})
 			continue
 		}
-		if err := bucket.Put(key, appendRecord(nil, string(key), rev, w.Value)); err != nil {
+		record := appendRecord(nil, string(key), rev, w.Value)
+		now.add(record)
+		if err := bucket.Put(key, record); err != nil {
 			return nil, err
 		}
 		changes = append(changes, Change{Key: w.Key, Value: w.Value, Rev: rev})

@@ -76,8 +76,13 @@ func verify(r io.ReaderAt, size int64, newest int) (int, error) {
 	if err := w.bucket(bucket); err != nil {
 		return 0, err
 	}
-	if w.format == 0 || w.format == newest && !w.revision {
+	switch {
+	case w.format == 0 || w.format == newest && w.told == nil:
 		return 0, errors.New("its first records are missing")
+	case w.told != nil && w.found.items != w.told.items:
+		return 0, fmt.Errorf("it has %d items of %d", w.found.items, w.told.items)
+	case w.told != nil && w.found.sum != w.told.sum:
+		return 0, errors.New("some of its items are old ones")
 	}
 	return w.format, w.freelist(m.freelist)
 }
@@ -90,9 +95,10 @@ type walker struct {
 	used     []bool // the pages read so far
 	last     []byte // the key before
 
-	newest   int  // format that is known
-	format   int  // of the file, once it is read
-	revision bool // its record has been read
+	newest int    // format that is known
+	format int    // of the file, once it is read
+	told   *tally // what the file says,
+	found  tally  // and what it has
 }
 
 type boltMeta struct {
@@ -326,7 +332,12 @@ func (w *walker) record(flags uint32, key, value []byte) error {
 	if _, _, err := parseRecord(string(key), value); err != nil {
 		return fmt.Errorf("key %.40q: %w", key, err)
 	}
-	w.revision = w.revision || string(key) == revisionKey
+	if string(key) == tallyKey {
+		t, err := parseTally(value)
+		w.told = &t
+		return err
+	}
+	w.found.add(value)
 	return nil
 }
 
