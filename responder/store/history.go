@@ -24,7 +24,6 @@ type history struct {
 	size    int
 	from    Rev           // all changes after it are here
 	last    Rev           // of the store
-	epoch   int           // counts the times that changes were lost
 	next    chan struct{} // closed when there is more
 	closed  bool
 }
@@ -54,12 +53,11 @@ func (h *history) add(changes []Change) {
 	h.wake()
 }
 
-// lose forgets all: what has become of the store since is not known, but its revision.
+// lose forgets all: the store has come to a revision by changes that are not known.
 func (h *history) lose(last Rev) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.changes, h.size, h.from, h.last = nil, 0, last, last
-	h.epoch++
 	h.wake()
 }
 
@@ -77,10 +75,10 @@ func (h *history) wake() {
 
 // after returns the changes that come after a revision, the revision that they
 // go up to, and what to wait for if there are none. ok is false if changes are missing.
-func (h *history) after(rev Rev, epoch int) (changes []Change, to Rev, next <-chan struct{}, ok bool) {
+func (h *history) after(rev Rev) (changes []Change, to Rev, next <-chan struct{}, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed || epoch != h.epoch || rev < h.from || rev > h.last {
+	if h.closed || rev < h.from || rev > h.last {
 		return nil, 0, nil, false
 	}
 	i := sort.Search(len(h.changes), func(i int) bool { return h.changes[i].Rev > rev })
@@ -97,11 +95,8 @@ func (h *history) after(rev Rev, epoch int) (changes []Change, to Rev, next <-ch
 // watch sends changes below prefix until ctx ends or some are missing, then closes out.
 func (h *history) watch(ctx context.Context, prefix string, rev Rev, out chan<- []Change) {
 	defer close(out)
-	h.mu.Lock()
-	epoch := h.epoch
-	h.mu.Unlock()
 	for {
-		changes, to, next, ok := h.after(rev, epoch)
+		changes, to, next, ok := h.after(rev)
 		if !ok {
 			return
 		}
