@@ -98,12 +98,23 @@ func OpenEtcd(c EtcdConfig) (*Etcd, error) {
 		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: minBackoff, Multiplier: 2, Jitter: 0.2, MaxDelay: maxBackoff / 2},
 			MinConnectTimeout: c.Timeout,
-		})},
+		}), grpc.WithChainUnaryInterceptor(askAtOnce), grpc.WithChainStreamInterceptor(streamAtOnce)},
 		// What only reads is tried again by the library, for a second at most.
 		MaxUnaryRetries: 10, BackoffWaitBetween: 100 * time.Millisecond, BackoffJitterFraction: 0.1,
 	}
 	e.work.Go(e.probe)
 	return e, nil
+}
+
+// The client library waits for a connection until the request's time is over,
+// and then can only say so. At once it says what is wrong with the connection,
+// such as a certificate.
+func askAtOnce(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, ask grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return ask(ctx, method, req, reply, cc, append(opts, grpc.WaitForReady(false))...)
+}
+
+func streamAtOnce(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, stream grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return stream(ctx, desc, cc, method, append(opts, grpc.WaitForReady(false))...)
 }
 
 // check finds mistakes before an etcd does.

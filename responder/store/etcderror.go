@@ -17,7 +17,7 @@ func (e *Etcd) explain(err error) error {
 	case errors.Is(err, ErrConflict), errors.Is(err, ErrNewer), errors.Is(err, ErrForeign), errors.Is(err, ErrLeaseGone):
 		return fmt.Errorf("%s: %w", e.name, err)
 	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps):
-		return fmt.Errorf("%s: %w: %w: its --max-txn-ops must be at least 128 and its --max-request-bytes 1572864, as they are by default", e.name, ErrTooLarge, err)
+		return fmt.Errorf("%s: %w: %v: its --max-txn-ops must be at least 128 and its --max-request-bytes 1572864, as they are by default", e.name, ErrTooLarge, err)
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		hint = ": compact and defragment it, then etcdctl alarm disarm; --auto-compaction-retention=1h keeps it small"
 	case errors.Is(err, rpctypes.ErrAuthFailed):
@@ -31,5 +31,5 @@ func (e *Etcd) explain(err error) error {
 	case errors.Is(err, context.DeadlineExceeded), status.Code(err) == codes.DeadlineExceeded:
 		hint = fmt.Sprintf(": no answer within %v: is it running, and has it a majority?", e.within)
 	}
-	return fmt.Errorf("%s: %w: %w%s", e.name, ErrUnavailable, err, hint)
+	return fmt.Errorf("%s: %w: %s%s", e.name, ErrUnavailable, status.Convert(err).Message(), hint)
 }

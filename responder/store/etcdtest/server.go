@@ -81,8 +81,29 @@ func (s *Server) Kill() {
 	}
 }
 
-// Pause stops the etcd as a machine does that no longer answers; Resume lets it go on.
-func (s *Server) Pause()  { s.signal(syscall.SIGSTOP) }
+// Pause stops the etcd as a machine does that no longer answers.
+func (s *Server) Pause() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	for deadline := time.Now().Add(patience); !s.stopped(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("etcd goes on after SIGSTOP for %v", patience)
+		}
+	}
+}
+
+// stopped says whether all threads are: the signal's sender does not wait for that.
+func (s *Server) stopped() bool {
+	states, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.cmd.Process.Pid))
+	for _, path := range states {
+		if stat, err := os.ReadFile(path); err != nil || !strings.Contains(string(stat), ") T ") {
+			return false
+		}
+	}
+	return len(states) > 0
+}
+
+// Resume lets it go on.
 func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
 
 func (s *Server) signal(sig syscall.Signal) {
