@@ -42,24 +42,22 @@ const (
 
 // Etcd is a Store in an etcd (3.4 or newer) that servers have in common.
 type Etcd struct {
-	config clientv3.Config
+	client *clientv3.Client
 	name   string // for messages
 	prefix string // of items
 	format string // the key with the format
 	user   string
-	within time.Duration
+	within time.Duration // a request has an answer
 
 	life context.Context // until Close
 	end  context.CancelFunc
 	work sync.WaitGroup
 
-	connecting chan struct{} // who has its one element makes the client
-	mu         sync.Mutex
-	client     *clientv3.Client // nil until somebody could log in
-	fenced     bool             // the format is known to be ours
-	cluster    uint64
-	another    chan struct{} // closed when it is another cluster: what was read is worth nothing
-	health     Health
+	mu      sync.Mutex
+	fenced  bool // the format is known to be ours
+	cluster uint64
+	another chan struct{} // closed when it is another cluster: what was read is worth nothing
+	health  Health
 }
 
 // OpenEtcd checks the configuration. It does not wait for an etcd.
@@ -84,37 +82,30 @@ func OpenEtcd(c EtcdConfig) (*Etcd, error) {
 		name:   "etcd " + strings.Join(c.Endpoints, ", "),
 		prefix: c.Prefix + "items/", format: c.Prefix + "format",
 		user: c.User, within: c.Timeout,
-		connecting: make(chan struct{}, 1), another: make(chan struct{}),
-		health: Health{Since: time.Now()},
+		another: make(chan struct{}), health: Health{Since: time.Now()},
 	}
 	e.life, e.end = context.WithCancel(context.Background())
-	e.config = clientv3.Config{
-		Endpoints: c.Endpoints, TLS: secret, Username: c.User, Password: c.Password,
-		Context: e.life, Logger: c.Log,
-		DialTimeout: c.Timeout, // of the login
+	login := newLogin(c.User, c.Password)
+	e.client, err = clientv3.New(clientv3.Config{
+		Endpoints: c.Endpoints, TLS: secret, Context: e.life, Logger: c.Log,
 		// A server that is gone without a word is found out, and one that is back is
 		// found at once: changes are to come within a second.
 		DialKeepAliveTime: 5 * time.Second, DialKeepAliveTimeout: c.Timeout,
-		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: minBackoff, Multiplier: 2, Jitter: 0.2, MaxDelay: maxBackoff / 2},
-			MinConnectTimeout: c.Timeout,
-		}), grpc.WithChainUnaryInterceptor(askAtOnce), grpc.WithChainStreamInterceptor(streamAtOnce)},
+		DialOptions: []grpc.DialOption{
+			grpc.WithConnectParams(grpc.ConnectParams{
+				Backoff:           backoff.Config{BaseDelay: minBackoff, Multiplier: 2, Jitter: 0.2, MaxDelay: maxBackoff / 2},
+				MinConnectTimeout: c.Timeout,
+			}),
+			grpc.WithPerRPCCredentials(login), grpc.WithChainUnaryInterceptor(login.ask), grpc.WithChainStreamInterceptor(login.stream),
+		},
 		// What only reads is tried again by the library, for a second at most.
 		MaxUnaryRetries: 10, BackoffWaitBetween: 100 * time.Millisecond, BackoffJitterFraction: 0.1,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("etcd: %w", err)
 	}
 	e.work.Go(e.probe)
 	return e, nil
-}
-
-// The client library waits for a connection until the request's time is over,
-// and then can only say so. At once it says what is wrong with the connection,
-// such as a certificate.
-func askAtOnce(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, ask grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	return ask(ctx, method, req, reply, cc, append(opts, grpc.WaitForReady(false))...)
-}
-
-func streamAtOnce(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, stream grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	return stream(ctx, desc, cc, method, append(opts, grpc.WaitForReady(false))...)
 }
 
 // check finds mistakes before an etcd does.
@@ -183,19 +174,14 @@ func (c *EtcdConfig) tls() (*tls.Config, error) {
 
 // Close ends watches and requests. Leases go on until they run out; Revoke them first.
 func (e *Etcd) Close() error {
-	e.end()
-	e.work.Wait()
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.client == nil {
-		return nil
+	e.end() // under the lock: no watch begins while it is waited for them
+	e.mu.Unlock()
+	e.work.Wait()
+	if err := e.client.Close(); err != nil && !errors.Is(err, context.Canceled) { // as its context is
+		return fmt.Errorf("%s: %w", e.name, err)
 	}
-	err := e.client.Close()
-	e.client = nil
-	if errors.Is(err, context.Canceled) { // what it says after its context has ended
-		err = nil
-	}
-	return err
+	return nil
 }
 
 // Health says since when the etcd answers, or why it does not. Without requests
@@ -230,11 +216,7 @@ func (e *Etcd) do(ctx context.Context, ask request) error {
 	asking, cancel := context.WithTimeout(ctx, e.within)
 	defer cancel()
 	defer context.AfterFunc(e.life, cancel)()
-	client, err := e.connect(asking)
-	var header *etcdserverpb.ResponseHeader
-	if err == nil {
-		header, err = ask(asking, client)
-	}
+	header, err := ask(asking, e.client)
 	switch {
 	case err == nil:
 		e.answered(header)
@@ -249,35 +231,6 @@ func (e *Etcd) do(ctx context.Context, ask request) error {
 		e.failed(err)
 	}
 	return err
-}
-
-// connect returns the client. To make one with a password is to log in, which
-// needs an etcd; one does it and the others wait.
-func (e *Etcd) connect(ctx context.Context) (*clientv3.Client, error) {
-	select {
-	case e.connecting <- struct{}{}:
-		defer func() { <-e.connecting }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	e.mu.Lock()
-	client := e.client
-	e.mu.Unlock()
-	if client != nil {
-		return client, nil
-	}
-	client, err := clientv3.New(e.config)
-	if err != nil {
-		return nil, err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.life.Err() != nil {
-		client.Close()
-		return nil, e.life.Err()
-	}
-	e.client = client
-	return client, nil
 }
 
 // answered notes that the etcd is there, and whether it is the one that it was.

@@ -17,6 +17,7 @@ func openEtcd(t *testing.T, c EtcdConfig) *Etcd {
 }
 
 func TestEtcd(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	var n atomic.Int32
 	conform(t, func(t *testing.T) Store {

@@ -14,8 +14,10 @@ import (
 func (e *Etcd) explain(err error) error {
 	hint := ""
 	switch {
-	case errors.Is(err, ErrConflict), errors.Is(err, ErrNewer), errors.Is(err, ErrForeign), errors.Is(err, ErrLeaseGone):
+	case errors.Is(err, ErrConflict), errors.Is(err, ErrNewer), errors.Is(err, ErrForeign):
 		return fmt.Errorf("%s: %w", e.name, err)
+	case errors.Is(err, rpctypes.ErrLeaseNotFound):
+		return fmt.Errorf("%s: %w", e.name, ErrLeaseGone)
 	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps):
 		return fmt.Errorf("%s: %w: %v: its --max-txn-ops must be at least 128 and its --max-request-bytes 1572864, as they are by default", e.name, ErrTooLarge, err)
 	case errors.Is(err, rpctypes.ErrNoSpace):

@@ -43,6 +43,7 @@ func commitSoon(t *testing.T, s Store, writes ...Write) (rev Rev) {
 // While the etcd is gone all is refused clearly; when it is back, what watches
 // sees what it has missed, in order.
 func TestEtcdGone(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	e := openEtcd(t, EtcdConfig{Endpoints: []string{server.URL}})
 	other := openEtcd(t, EtcdConfig{Endpoints: []string{server.URL}})
@@ -93,6 +94,7 @@ func TestEtcdGone(t *testing.T) {
 
 // A server that is there but does not answer costs no more than the time of a request.
 func TestEtcdHangs(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	e := openEtcd(t, EtcdConfig{Endpoints: []string{server.URL}, Timeout: 300 * time.Millisecond})
 	base := commitSoon(t, e, put("a", "0"))
@@ -123,6 +125,7 @@ func TestEtcdHangs(t *testing.T) {
 
 // A store can be opened, with and without a password, before there is an etcd.
 func TestEtcdOpenedBefore(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	server.Kill()
 	for _, c := range []EtcdConfig{
@@ -148,6 +151,7 @@ func TestEtcdOpenedBefore(t *testing.T) {
 
 // What the etcd has compacted away cannot be watched: all is read again.
 func TestEtcdCompacted(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	e := openEtcd(t, EtcdConfig{Endpoints: []string{server.URL}})
 	base := commit(t, e, put("a", "0"), put("b", "0"))
@@ -192,6 +196,7 @@ func TestEtcdCompacted(t *testing.T) {
 
 // An etcd that lost its data, or was restored from a backup, is another one.
 func TestEtcdReplaced(t *testing.T) {
+	t.Parallel()
 	server := etcdtest.Start(t)
 	e := openEtcd(t, EtcdConfig{Endpoints: []string{server.URL}})
 	var rev Rev
@@ -216,6 +221,7 @@ func TestEtcdReplaced(t *testing.T) {
 
 // A receiver that does not keep up is not waited for without bound.
 func TestEtcdSlowReceiver(t *testing.T) {
+	t.Parallel()
 	event := func(rev int64, size int) []*clientv3.Event {
 		return []*clientv3.Event{{Kv: &mvccpb.KeyValue{Key: []byte("/xdpxe/items/a"), Value: make([]byte, size), ModRevision: rev}}}
 	}

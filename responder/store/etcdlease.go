@@ -3,11 +3,9 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -36,7 +34,7 @@ func (e *Etcd) KeepAlive(ctx context.Context, lease Lease) error {
 	return e.do(ctx, func(ctx context.Context, c *clientv3.Client) (*etcdserverpb.ResponseHeader, error) {
 		resp, err := c.KeepAliveOnce(ctx, clientv3.LeaseID(lease))
 		if err != nil {
-			return nil, leaseError(err)
+			return nil, err
 		}
 		return resp.ResponseHeader, nil
 	})
@@ -47,15 +45,8 @@ func (e *Etcd) Revoke(ctx context.Context, lease Lease) error {
 	return e.do(ctx, func(ctx context.Context, c *clientv3.Client) (*etcdserverpb.ResponseHeader, error) {
 		resp, err := c.Revoke(ctx, clientv3.LeaseID(lease))
 		if err != nil {
-			return nil, leaseError(err)
+			return nil, err
 		}
 		return resp.Header, nil
 	})
-}
-
-func leaseError(err error) error {
-	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		return fmt.Errorf("%w: %w", ErrLeaseGone, err)
-	}
-	return err
 }

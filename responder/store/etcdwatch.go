@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -40,6 +41,13 @@ func (e *Etcd) Watch(ctx context.Context, prefix string, from Rev) (<-chan []Cha
 	w := &etcdWatch{e: e, prefix: prefix, next: from + 1, another: another, out: out}
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(e.life, cancel)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.life.Err() != nil {
+		stop()
+		cancel()
+		return nil, fmt.Errorf("%s: %w", e.name, ErrClosed)
+	}
 	e.work.Go(func() {
 		defer stop()
 		defer cancel()
@@ -94,16 +102,10 @@ func (w *etcdWatch) run(ctx context.Context) {
 // stream watches until the stream breaks, whether anything came by it, and
 // whether the changes that come next are lost.
 func (w *etcdWatch) stream(ctx context.Context) (came, lost bool) {
-	connecting, done := context.WithTimeout(ctx, w.e.within)
-	client, err := w.e.connect(connecting)
-	done()
-	if err != nil {
-		return false, false
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// A server without its majority knows no news: it has to say so, and another one is asked.
-	responses := client.Watch(clientv3.WithRequireLeader(ctx), w.e.prefix+w.prefix,
+	responses := w.e.client.Watch(clientv3.WithRequireLeader(ctx), w.e.prefix+w.prefix,
 		clientv3.WithPrefix(), clientv3.WithRev(int64(w.next)))
 	for {
 		select {

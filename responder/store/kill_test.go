@@ -67,7 +67,7 @@ func TestKill(t *testing.T) {
 		rounds = 10
 	}
 	rnd := rand.New(rand.NewPCG(6, uint64(os.Getpid())))
-	var last [writers]int // acknowledged before
+	var last [writers]int // what each has committed
 	var rev Rev
 	total := 0
 	for round := range rounds {
@@ -78,7 +78,7 @@ func TestKill(t *testing.T) {
 				last[w] = n
 			}
 		}
-		rev = lookThrough(t, path, round, last, rev)
+		rev = lookThrough(t, path, round, &last, rev)
 	}
 	if total == 0 {
 		t.Fatal("nothing was acknowledged in all rounds")
@@ -118,7 +118,9 @@ func killed(t *testing.T, path string, n int) (acked [writers]int) {
 	return acked
 }
 
-func lookThrough(t *testing.T, path string, round int, acked [writers]int, rev Rev) Rev {
+// lookThrough opens the file, holds it against what has been acknowledged or seen
+// there before, and brings that up to date.
+func lookThrough(t *testing.T, path string, round int, last *[writers]int, rev Rev) Rev {
 	t.Helper()
 	s := openBolt(t, path)
 	defer s.Close()
@@ -132,7 +134,7 @@ func lookThrough(t *testing.T, path string, round int, acked [writers]int, rev R
 	if now < rev {
 		t.Fatalf("round %d: revision %d after %d", round, now, rev)
 	}
-	for w, n := range acked {
+	for w, n := range last {
 		a, b := listed(t, s, fmt.Sprintf("%d/a", w)), listed(t, s, fmt.Sprintf("%d/b", w))
 		logs := listed(t, s, fmt.Sprintf("%d/log/", w))
 		if len(a) == 0 && len(b) == 0 && len(logs) == 0 && n == 0 {
@@ -143,6 +145,7 @@ func lookThrough(t *testing.T, path string, round int, acked [writers]int, rev R
 		}
 		have, err := strconv.Atoi(string(a[0].Value))
 		must(t, err)
+		last[w] = have
 		// One more than acknowledged may be done: the writer died before it could say so.
 		if have < n || have > n+1 {
 			t.Fatalf("round %d, writer %d: has commit %d, acknowledged was %d", round, w, have, n)

@@ -65,7 +65,7 @@ func Start(t testing.TB, args ...string) *Server {
 	s.args = append([]string{
 		"--name=test", "--data-dir=" + s.dir, "--listen-client-urls=" + s.URL, "--advertise-client-urls=" + s.URL,
 		"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=test=" + peer,
-		"--heartbeat-interval=50", "--election-timeout=500",
+		"--heartbeat-interval=20", "--election-timeout=200",
 	}, args...)
 	t.Cleanup(s.Kill)
 	s.Restart()
