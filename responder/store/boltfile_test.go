@@ -51,9 +51,9 @@ func TestTornBit(t *testing.T) {
 	data, before, items := filled(t, 200)
 	path := filepath.Join(t.TempDir(), "xdpxe.db")
 	rnd := rand.New(rand.NewPCG(1, 2))
-	tries := 1500
+	tries := 800
 	if testing.Short() {
-		tries = 300
+		tries = 200
 	}
 	pages := len(data) / os.Getpagesize()
 	refused := 0

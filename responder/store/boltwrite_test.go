@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -145,29 +144,4 @@ func TestReopen(t *testing.T) {
 		t.Errorf("revision %d after %d", next, rev)
 	}
 	want(t, "changes", changesText(receive(t, changes, 1), rev), "a=3@1")
-}
-
-func BenchmarkBulk10000(b *testing.B) {
-	value := []byte(strings.Repeat("x", 600))
-	txns := make([]Txn, 10_000)
-	for i := range txns {
-		id, mac := fmt.Sprintf("deployment/%032x", i*7919), fmt.Sprintf("machine/525400%06x", i)
-		txns[i] = Txn{[]Check{{Key: id}, {Key: mac}}, []Write{{Key: id, Value: value}, {Key: mac, Value: []byte(id)}}}
-	}
-	for b.Loop() {
-		b.StopTimer()
-		s, err := OpenBolt(context.Background(), filepath.Join(b.TempDir(), "xdpxe.db"))
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.StartTimer()
-		for _, r := range s.Bulk(context.Background(), txns) {
-			if r.Err != nil {
-				b.Fatal(r.Err)
-			}
-		}
-		b.StopTimer()
-		s.Close()
-		b.StartTimer()
-	}
 }
