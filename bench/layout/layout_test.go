@@ -85,8 +85,11 @@ var rules = []rule{
 		of: []string{"responder/...", "loader/...", "bpf/..."}, except: []string{"responder/dhcp/dhcptest"}, never: []string{"github.com/insomniacslk/dhcp/..."}},
 	{why: "pin/tftp serves uploads and netascii, from one package; else it is an oracle and a client in tests",
 		of: []string{"responder/...", "loader/...", "bpf/...", "cmd/..."}, except: []string{"responder/tftp/legacy"}, never: []string{"github.com/pin/tftp/v3/..."}},
+	{why: "what is kept is the store's business",
+		of: []string{"responder/...", "loader/...", "bpf/...", "cmd/...", "bench/..."}, except: []string{"responder/store"},
+		never: []string{"go.etcd.io/...", "google.golang.org/grpc/..."}},
 	{why: "decisions and messages do no I/O",
-		of: []string{"responder/packet", "responder/policy", "responder/dhcp"}, never: []string{"os/...", "net", "net/http", "syscall", "golang.org/x/sys/unix"}},
+		of: []string{"responder/packet", "responder/policy", "responder/dhcp", "responder/fleet"}, never: []string{"os/...", "net", "net/http", "syscall", "golang.org/x/sys/unix"}},
 }
 
 func TestImportDirections(t *testing.T) {
@@ -113,7 +116,7 @@ func TestImportDirections(t *testing.T) {
 // Answers are made from a request and a time that the caller names.
 func TestNoClockInDecisions(t *testing.T) {
 	for _, p := range packages(t) {
-		if !in(strings.TrimPrefix(p.ImportPath, module), "responder/packet", "responder/policy", "responder/dhcp") {
+		if !in(strings.TrimPrefix(p.ImportPath, module), "responder/packet", "responder/policy", "responder/dhcp", "responder/fleet") {
 			continue
 		}
 		for _, file := range p.GoFiles {
