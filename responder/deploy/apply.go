@@ -147,7 +147,7 @@ func (s *Snapshot) setDeployment(id string, d *Deployment, rev store.Rev) {
 	old, had := s.deployments.get(id)
 	runs, _ := s.orphans.get(id)
 	if had {
-		runs = old.allRuns(s.entries.hash)
+		runs = old.runs
 		if d == nil || old.d.Target != d.Target {
 			s.list(old.d.Target, id, nil)
 		}
@@ -158,22 +158,10 @@ func (s *Snapshot) setDeployment(id string, d *Deployment, rev store.Rev) {
 		return
 	}
 	s.setOrphans(id, trie[Identity, *runRecord]{})
-	n := &node{d: d, rev: rev, runs: runs}
-	if n.runs.hash == nil {
-		n.runs.hash = s.entries.hash
-	}
-	if d.Target.Group == "" {
-		n.run, _ = n.runs.get(d.Target.Machine().key())
-	}
+	runs.hash = s.entries.hash
+	n := &node{d: d, rev: rev}
+	n.setRuns(runs)
 	s.setNode(n)
-}
-
-// allRuns returns a deployment's runs, whether a group's or one machine's.
-func (n *node) allRuns(hash func(Identity) uint64) trie[Identity, *runRecord] {
-	if n.d.Target.Group != "" || n.run == nil {
-		return n.runs
-	}
-	return trie[Identity, *runRecord]{hash: hash}.set(n.d.Target.Machine().key(), n.run)
 }
 
 func (s *Snapshot) setOrphans(id string, runs trie[Identity, *runRecord]) {
@@ -211,15 +199,7 @@ func (s *Snapshot) setRun(r RunID, rec *runRecord) (decides bool) {
 	}
 	before, _ := old.runOf(r.Machine)
 	n := *old
-	switch {
-	case n.d.Target.Group == "":
-		if r.Machine != n.d.Target.Machine().key() {
-			return false
-		}
-		n.run = rec
-	default:
-		n.runs = withRun(n.runs, r.Machine, rec)
-	}
+	n.setRuns(withRun(n.runs, r.Machine, rec))
 	s.setNode(&n)
 	after, _ := n.runOf(r.Machine)
 	if !n.d.Once {
@@ -228,6 +208,13 @@ func (s *Snapshot) setRun(r RunID, rec *runRecord) (decides bool) {
 	// Of two machines with one UUID, one keeps the other out while it loads.
 	loads := (before.State == Loading) != (after.State == Loading) || after.State == Loading && before.Address != after.Address
 	return before.over() != after.over() || r.Machine.uuid && loads
+}
+
+func (n *node) setRuns(runs trie[Identity, *runRecord]) {
+	n.runs = runs
+	if n.d.Target.Group == "" {
+		n.run, _ = runs.get(n.d.Target.Machine().key())
+	}
 }
 
 func withRun(runs trie[Identity, *runRecord], machine Identity, rec *runRecord) trie[Identity, *runRecord] {

@@ -141,8 +141,13 @@ func (r *Run) heldBy(e Event, now time.Time) bool {
 
 func (r Run) transfer(d *Deployment, e Event, now time.Time) (Run, Save, error) {
 	confirms := !r.Consumed.IsZero() && r.Claim == e.Claim && r.State == Loading
-	if d.Once && r.over() && !confirms || r.heldBy(e, now) {
-		return r, Nothing, nil // what a machine fetches after it was booted
+	switch {
+	case d.Once && r.over() && !confirms: // what a machine fetches after it was booted
+		return r, Nothing, nil
+	case r.heldBy(e, now):
+		return r, Nothing, nil
+	case r.State == Waiting && e.Kind != Began: // of a transfer from before it was armed again
+		return r, Nothing, nil
 	}
 	switch e.Kind {
 	case Began:

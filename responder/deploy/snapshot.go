@@ -19,9 +19,9 @@ type Snapshot struct {
 	groups      trie[string, *group]
 	deployments trie[string, *node]
 	orphans     trie[string, trie[Identity, *runRecord]] // runs whose deployment cannot be read, by its id
-	vendors     map[[3]byte]*ignoredRecord // by OUI
-	problems    trie[string, string]       // by key: records that cannot be read
-	held        int                        // machines
+	vendors     map[[3]byte]*ignoredRecord               // by OUI
+	problems    trie[string, string]                     // by key: records that cannot be read
+	held        int                                      // machines
 	machines    int
 	ignored     int
 }
@@ -47,8 +47,8 @@ type group struct {
 type node struct {
 	d    *Deployment
 	rev  store.Rev
-	run  *runRecord                 // of the one machine that d names; nil: it waits
-	runs trie[Identity, *runRecord] // of a group's members
+	runs trie[Identity, *runRecord] // by machine
+	run  *runRecord                 // that of the one machine that d names; nil: it waits, or d is a group's
 }
 
 type runRecord struct {
