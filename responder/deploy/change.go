@@ -70,7 +70,7 @@ func (c *Catalogue) Delete(ctx context.Context, id string, rev store.Rev, now ti
 	if err != nil {
 		return err
 	}
-	if n.d.Target.Group != "" {
+	if n.runs.n > maxRuns {
 		if err := c.deleteRuns(ctx, n, now); err != nil {
 			return err
 		}
@@ -87,19 +87,25 @@ func (c *Catalogue) Delete(ctx context.Context, id string, rev store.Rev, now ti
 	})
 }
 
-// deletion is the transaction that forgets a deployment, with its run if it is one machine's.
+// maxRuns is how many runs one transaction deletes with their deployment.
+const maxRuns = 100
+
+// deletion is the transaction that forgets a deployment, and its runs if they are few.
 func (s *Snapshot) deletion(n *node, now time.Time) (*store.Txn, error) {
 	id := n.d.ID
 	if _, over := s.over(n, now); !over {
 		return nil, &Refused{ID: id, State: s.status(n, now).Run.State, Why: "cancel it first"}
 	}
-	key := deploymentKey(id)
-	txn := &store.Txn{Checks: []store.Check{{Key: key, Rev: n.rev}}, Writes: []store.Write{{Key: key, Delete: true}}}
-	if n.d.Target.Group == "" {
-		_, rev := n.runOf(Identity{})
-		run := runKey(RunID{id, n.d.Target.Machine().key()})
-		txn.Checks = append(txn.Checks, store.Check{Key: run, Rev: rev})
-		txn.Writes = append(txn.Writes, store.Write{Key: run, Delete: true})
+	txn := &store.Txn{}
+	forget := func(key string, rev store.Rev) {
+		txn.Checks = append(txn.Checks, store.Check{Key: key, Rev: rev})
+		txn.Writes = append(txn.Writes, store.Write{Key: key, Delete: true})
+	}
+	forget(deploymentKey(id), n.rev)
+	if n.runs.n <= maxRuns {
+		for machine, rec := range n.runs.all {
+			forget(runKey(RunID{id, machine}), rec.rev)
+		}
 	}
 	return txn, nil
 }
@@ -131,7 +137,7 @@ func (c *Catalogue) sweep(ctx context.Context) {
 		if !over || now.Sub(since) < c.keep {
 			continue
 		}
-		if n.d.Target.Group != "" {
+		if n.runs.n > maxRuns {
 			_ = c.Delete(ctx, id, 0, now) // else the next sweep does
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/xdpxe/xdpxe/responder/store"
@@ -15,7 +16,8 @@ import (
 // MaxCreate bounds the deployments of one call.
 const MaxCreate = 20_000
 
-// maxPerTarget bounds the deployments that name one machine or group: Find looks at all.
+// maxPerTarget bounds the deployments that name one machine or group, as Find
+// looks at all. For one more the one that has been over for longest goes.
 const maxPerTarget = 64
 
 // maxMistakes bounds what one answer says of mistakes.
@@ -60,12 +62,18 @@ func (c *Catalogue) Create(ctx context.Context, ds []Deployment, now time.Time) 
 			out[i].compare(n, d)
 			continue
 		}
-		if named[d.Target]++; named[d.Target]+s.naming(d.Target) > maxPerTarget {
-			out[i].Err = fmt.Errorf("more than %d deployments name %s: delete those that are over: %w", maxPerTarget, d.Target, ErrLimit)
-			continue
+		txn := &store.Txn{}
+		named[d.Target]++
+		if over := named[d.Target] + s.naming(d.Target) - maxPerTarget; over > 0 {
+			if txn = s.makeRoom(d.Target, over-1, now); txn == nil {
+				out[i].Err = fmt.Errorf("%d deployments that are not over name %s: %w", maxPerTarget, d.Target, ErrLimit)
+				continue
+			}
 		}
 		key := deploymentKey(d.ID)
-		txns = append(txns, store.Txn{Checks: []store.Check{{Key: key}}, Writes: []store.Write{put(key, d)}})
+		txn.Checks = append(txn.Checks, store.Check{Key: key})
+		txn.Writes = append(txn.Writes, put(key, d))
+		txns = append(txns, *txn)
 		at = append(at, i)
 	}
 	results, err := c.commit(ctx, txns...)
@@ -142,6 +150,34 @@ func (s *Snapshot) naming(t Target) int {
 		return len(s.group(t.Group).nodes)
 	}
 	return len(s.entry(t.Machine().key()).nodes)
+}
+
+// makeRoom deletes the deployment for t that is the nth in having been over
+// for longest; nil if there is none.
+func (s *Snapshot) makeRoom(t Target, nth int, now time.Time) *store.Txn {
+	nodes := s.group(t.Group).nodes
+	if t.Group == "" {
+		nodes = s.entry(t.Machine().key()).nodes
+	}
+	type ended struct {
+		n     *node
+		since time.Time
+	}
+	var over []ended
+	for _, n := range nodes {
+		if since, is := s.over(n, now); is && n.runs.n <= maxRuns {
+			over = append(over, ended{n, since})
+		}
+	}
+	if nth >= len(over) {
+		return nil
+	}
+	slices.SortFunc(over, func(a, b ended) int { return a.since.Compare(b.since) })
+	txn, err := s.deletion(over[nth].n, now)
+	if err != nil {
+		return nil
+	}
+	return txn
 }
 
 // newID returns an id that sorts by time and that nobody else makes.

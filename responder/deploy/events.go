@@ -84,7 +84,7 @@ func (c *Catalogue) Note(run RunID, e Event, now time.Time) {
 		return
 	}
 	old, _ := n.runOf(run.Machine)
-	if _, save, err := old.Next(n.d, e, now); err != nil || save == Nothing && e.Kind == Asked {
+	if _, save, err := old.Next(n.d, e, now); err != nil || save == Nothing && (e.Kind == Asked || e.Kind == Moved) {
 		return
 	}
 	c.notes.add(run, note{e, now})

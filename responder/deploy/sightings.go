@@ -1,12 +1,12 @@
 package deploy
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unicode"
@@ -43,8 +43,12 @@ type sightings struct {
 
 // seen is one of them: a Machine with the tries since the last write.
 type seen struct {
-	m    Machine
-	hold bool
+	m           Machine
+	hold        bool
+	known       bool      // it is recorded, and
+	due         time.Time // so to be written then
+	vendorClass []byte
+	circuitID   []byte
 }
 
 // Bounds of sightings.
@@ -67,6 +71,7 @@ func (c *Catalogue) See(s Sighting, now time.Time) {
 		return
 	}
 	_, uuid := s.identities()
+	rec := c.Snapshot().entry(id).machine
 	l := &c.sightings
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -78,8 +83,14 @@ func (c *Catalogue) See(s Sighting, now time.Time) {
 		if l.pending == nil {
 			l.pending = make(map[Identity]*seen)
 		}
-		p = &seen{m: Machine{ID: id, FirstSeen: now}}
+		p = &seen{m: Machine{ID: id, FirstSeen: now}, known: rec != nil}
+		if rec != nil {
+			p.due = rec.LastSeen.Add(noteEvery)
+		}
 		l.pending[id] = p
+	}
+	if rec != nil && (s.Hold && !rec.Held && rec.Approved == nil || !uuid.IsZero() && uuid != rec.UUID) {
+		p.known, p.due = true, now // it says something else than is recorded
 	}
 	m := &p.m
 	m.LastSeen = now
@@ -92,8 +103,15 @@ func (c *Catalogue) See(s Sighting, now time.Time) {
 		m.Arch = s.Arch
 	}
 	m.Relay = s.Relay
-	keepText(&m.VendorClass, s.VendorClass)
-	keepText(&m.CircuitID, s.CircuitID)
+	keep(&p.vendorClass, s.VendorClass)
+	keep(&p.circuitID, s.CircuitID)
+}
+
+// keep copies what a machine sent; what it leaves out this time stays.
+func keep(kept *[]byte, raw []byte) {
+	if len(raw) > 0 {
+		*kept = append((*kept)[:0], raw[:min(len(raw), maxSeenText)]...)
+	}
 }
 
 // dropOne makes room for a machine: of a few at random the one that asked least goes.
@@ -112,19 +130,15 @@ func (l *sightings) dropOne() {
 	l.lost++
 }
 
-// keepText keeps what a machine sent: as text if it is, else its digits after 0x.
-func keepText(text *string, raw []byte) {
-	raw = raw[:min(len(raw), maxSeenText)]
-	if len(raw) == 0 || string(raw) == *text {
-		return
+// text writes what a machine sent: as text if it is, else its digits after 0x.
+func text(raw []byte) string {
+	if len(raw) == 0 {
+		return ""
 	}
-	if utf8.Valid(raw) && !slices.ContainsFunc([]rune(string(raw)), func(r rune) bool { return !unicode.IsPrint(r) }) {
-		*text = string(raw)
-		return
+	if s := string(raw); utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return s
 	}
-	if digits := "0x" + hex.EncodeToString(raw); digits != *text {
-		*text = digits
-	}
+	return "0x" + hex.EncodeToString(raw)
 }
 
 // SightingStats count what was not recorded.
@@ -145,7 +159,7 @@ func (c *Catalogue) SightingStats() SightingStats {
 // flushSightings writes the machines whose turn it is.
 func (c *Catalogue) flushSightings(ctx context.Context) {
 	now := time.Now()
-	due := c.sightings.due(c.Snapshot(), now)
+	due := c.sightings.due(now)
 	if len(due) == 0 {
 		return
 	}
@@ -177,7 +191,9 @@ func (c *Catalogue) flushSightings(ctx context.Context) {
 			failed = results[i].Err
 		}
 		if errors.Is(failed, store.ErrConflict) {
-			_ = c.refresh(ctx, machineKey(p.m.ID)) // the next flush meets it again
+			// Another server saw it too: the next flush adds to that.
+			_ = c.refresh(ctx, machineKey(p.m.ID))
+			p.known, p.due = true, now
 		}
 		if failed != nil {
 			c.sightings.giveBack(p)
@@ -195,6 +211,7 @@ func (p *seen) merged(rec *machineRecord) (m Machine, rev store.Rev) {
 	if rec == nil {
 		m = p.m
 		m.Held = p.hold
+		m.VendorClass, m.CircuitID = text(p.vendorClass), text(p.circuitID)
 		return m, 0
 	}
 	m = rec.Machine
@@ -207,14 +224,14 @@ func (p *seen) merged(rec *machineRecord) (m Machine, rev store.Rev) {
 		m.UUID = p.m.UUID
 	}
 	m.Arch = orText(p.m.Arch, m.Arch)
-	m.VendorClass, m.CircuitID = orText(p.m.VendorClass, m.VendorClass), orText(p.m.CircuitID, m.CircuitID)
+	m.VendorClass, m.CircuitID = orText(text(p.vendorClass), m.VendorClass), orText(text(p.circuitID), m.CircuitID)
 	m.Relay = p.m.Relay
 	m.Held = m.Approved == nil && (m.Held || p.hold)
 	return m, rec.rev
 }
 
 // due takes out of pending what is to be written now.
-func (l *sightings) due(s *Snapshot, now time.Time) []*seen {
+func (l *sightings) due(now time.Time) []*seen {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.filled.IsZero() {
@@ -223,20 +240,21 @@ func (l *sightings) due(s *Snapshot, now time.Time) []*seen {
 		l.tokens = min(newBurst, l.tokens+l.rate*now.Sub(l.filled).Seconds())
 	}
 	l.filled = now
-	var fresh, due []*seen
+	// See waits meanwhile, so this only picks: machines that asked again first.
+	var due, again, once []*seen
 	for _, p := range l.pending {
-		rec := s.entry(p.m.ID).machine
 		switch {
-		case rec == nil:
-			fresh = append(fresh, p)
-		case len(due) < maxUpdates && (now.Sub(rec.LastSeen) >= noteEvery || p.hold && !rec.Held && rec.Approved == nil ||
-			!p.m.UUID.IsZero() && p.m.UUID != rec.UUID && now.Sub(rec.LastSeen) >= seeEvery):
-			due = append(due, p)
+		case p.known:
+			if len(due) < maxUpdates && !now.Before(p.due) {
+				due = append(due, p)
+			}
+		case p.m.Tries > 1 && len(again) < newBurst:
+			again = append(again, p)
+		case len(once) < newBurst:
+			once = append(once, p)
 		}
 	}
-	slices.SortFunc(fresh, func(a, b *seen) int {
-		return cmp.Or(cmp.Compare(b.m.Tries, a.m.Tries), a.m.FirstSeen.Compare(b.m.FirstSeen))
-	})
+	fresh := append(again, once...)
 	fresh = fresh[:min(len(fresh), int(l.tokens))]
 	l.tokens -= float64(len(fresh))
 	due = append(due, fresh...)
@@ -253,6 +271,9 @@ func (l *sightings) giveBack(p *seen) {
 	if again := l.pending[p.m.ID]; again != nil {
 		again.m.Tries += p.m.Tries
 		again.m.FirstSeen = p.m.FirstSeen
+		if p.known {
+			again.known, again.due = true, p.due
+		}
 	} else if len(l.pending) < maxPending {
 		l.pending[p.m.ID] = p
 	} else {

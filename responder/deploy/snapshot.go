@@ -91,19 +91,6 @@ func (n *node) runOf(machine Identity) (Run, store.Rev) {
 	return rec.Run, rec.rev
 }
 
-// dead: nothing but an operator brings it back, whatever the time.
-func (n *node) dead() bool {
-	return n.d.Cancelled != nil || n.d.Once && n.run != nil && n.run.over()
-}
-
-// ended is when a dead deployment came to its end.
-func (n *node) ended() time.Time {
-	if n.d.Cancelled != nil {
-		return n.d.Cancelled.Time
-	}
-	return n.run.Since
-}
-
 // weight orders the deployments for one machine. One that is used up comes
 // before those that stand, as it goes away by itself; one that names the
 // machine before one for its group; of two the newer, the operator's last word.
@@ -134,25 +121,14 @@ func (t Target) rank() int {
 	return 2
 }
 
-// enlist returns nodes with n in its place, or without the one of that id if n
-// is nil. Of the dead only the last stays, to say why there is no answer.
+// enlist returns nodes with n in its place, or without the one of that id if n is nil.
 func enlist(nodes []*node, id string, n *node) []*node {
-	out := make([]*node, 0, len(nodes)+1)
-	var dead *node
-	for _, o := range append(slices.Clip(nodes), n) {
-		switch {
-		case o == nil || o.d.ID == id && o != n:
-		case !o.dead():
-			out = append(out, o)
-		case dead == nil || o.ended().After(dead.ended()):
-			dead = o
-		}
+	out := slices.DeleteFunc(slices.Clone(nodes), func(o *node) bool { return o.d.ID == id })
+	if n == nil {
+		return out
 	}
-	if dead != nil {
-		out = append(out, dead)
-	}
-	slices.SortFunc(out, weight)
-	return out
+	i, _ := slices.BinarySearchFunc(out, n, weight)
+	return slices.Insert(out, i, n)
 }
 
 // Deployment returns a deployment with its state.

@@ -36,21 +36,22 @@ func (s *Snapshot) status(n *node, now time.Time) Status {
 		return st
 	}
 	st.Machines = make(map[State]int)
-	shown := make(map[State]Run)
+	shown := make(map[State]GroupRun)
 	g := s.group(n.d.Target.Group)
 	for machine := range g.members.all {
 		r, rev := n.runOf(machine)
 		r = r.At(n.d, now)
 		st.Revision = max(st.Revision, rev)
 		st.Machines[r.State]++
-		if old, ok := shown[r.State]; !ok || r.Since.After(old.Since) {
-			shown[r.State] = r
+		old, ok := shown[r.State]
+		if c := r.Since.Compare(old.Run.Since); !ok || c > 0 || c == 0 && compare(machine, old.Machine) < 0 {
+			shown[r.State] = GroupRun{machine, r}
 		}
 	}
 	st.Run = Run{}.At(n.d, now) // of a group without members
 	for _, state := range attention {
 		if r, ok := shown[state]; ok {
-			st.Run = r
+			st.Run = r.Run
 			break
 		}
 	}
