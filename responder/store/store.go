@@ -36,8 +36,8 @@ type ConflictError struct{ Key string }
 func (e *ConflictError) Error() string { return fmt.Sprintf("%q: %v", e.Key, ErrConflict) }
 func (e *ConflictError) Unwrap() error { return ErrConflict }
 
-// Rev counts the commits of a store that changed something. Of an item: the
-// one that wrote it last; 0: there is no such item.
+// Rev counts the commits of a store that changed something; in an etcd, those of
+// its other users too. Of an item: the one that wrote it last; 0: there is no such item.
 type Rev int64
 
 // Item is one key with its value.
@@ -98,6 +98,7 @@ type Store interface {
 
 	// Scan calls each with all items whose keys begin with prefix, in key order,
 	// as they were at the revision that it returns. Watch from that misses nothing.
+	// each must not use the store.
 	Scan(ctx context.Context, prefix string, each func(Item) error) (Rev, error)
 
 	// Commit does all writes if all checks hold, else nothing: then the error is a
@@ -108,7 +109,7 @@ type Store interface {
 
 	// Bulk commits many transactions in order: each all or nothing, and each by
 	// itself, so one that conflicts does not keep the others. A server that dies
-	// leaves a part of them done. There is a Result for each.
+	// leaves a part of them done. There is a Result for each; some may share a revision.
 	Bulk(ctx context.Context, txns []Txn) []Result
 
 	// Watch sends every change after the revision `from` of items whose keys begin
@@ -129,12 +130,10 @@ func (t Txn) validate() error {
 		return fmt.Errorf("%d checks and %d writes in one transaction, at most %d each: %w; use Bulk",
 			len(t.Checks), len(t.Writes), MaxOps, ErrTooLarge)
 	}
-	size := 0
 	for _, c := range t.Checks {
 		if err := validKey(c.Key); err != nil {
 			return err
 		}
-		size += len(c.Key)
 	}
 	written := make(map[string]bool, len(t.Writes))
 	for _, w := range t.Writes {
@@ -148,12 +147,23 @@ func (t Txn) validate() error {
 			return fmt.Errorf("%q is written twice in one transaction", w.Key)
 		}
 		written[w.Key] = true
-		size += len(w.Key) + len(w.Value)
 	}
-	if size > MaxBytes {
+	if size := t.size(); size > MaxBytes {
 		return fmt.Errorf("%d bytes in one transaction, at most %d: %w; use Bulk", size, MaxBytes, ErrTooLarge)
 	}
 	return nil
+}
+
+// size is the bytes of keys and values.
+func (t Txn) size() int {
+	size := 0
+	for _, c := range t.Checks {
+		size += len(c.Key)
+	}
+	for _, w := range t.Writes {
+		size += len(w.Key) + len(w.Value)
+	}
+	return size
 }
 
 func validKey(key string) error {
