@@ -58,9 +58,9 @@ const (
 	noteEvery   = time.Minute // of a machine that is recorded
 	maxUpdates  = 500         // of recorded machines, at a time
 	evictEvery  = 10 * time.Second
-	evictMost   = 100              // machines that make room for others, at a time
-	evictAfter  = 10 * time.Minute // without a second try
-	maxSeenText = 256              // bytes of a vendor class or circuit id
+	evictMost   = 100             // machines that make room for others, at a time
+	evictAfter  = 2 * time.Minute // without a second try: firmware asks again within one
+	maxSeenText = 256             // bytes of a vendor class or circuit id
 )
 
 // See notes that a machine has asked. It does no I/O, and allocates only for

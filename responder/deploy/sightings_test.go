@@ -13,7 +13,7 @@ import (
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemStore()
-		s := start(t, m, func(c *Config) { c.Limits = Limits{Held: 300, NewMachines: 2} }).ready()
+		s := start(t, m, func(c *Config) { c.Limits = Limits{Held: 200, NewMachines: 2} }).ready()
 		a := id(t, macA)
 		see := func(mac []byte) {
 			s.See(Sighting{Client: Client{MAC: mac}, VendorClass: []byte("PXEClient"), Hold: true}, time.Now())
@@ -44,8 +44,8 @@ func TestFlood(t *testing.T) {
 		if got, ok := s.Snapshot().Machine(a); !ok || !got.Held || got.Tries != 2 {
 			t.Errorf("the machine that asked twice: %+v", got)
 		}
-		flood(120) // until the limit is reached
-		if held := s.Snapshot().Stats().Held; held > 300 {
+		flood(60) // until the limit is reached
+		if held := s.Snapshot().Stats().Held; held > 200 {
 			t.Errorf("%d held", held)
 		}
 		if s.SightingStats().Refused == 0 {
