@@ -85,8 +85,8 @@ var rules = []rule{
 		of: []string{"responder/...", "loader/...", "bpf/..."}, except: []string{"responder/dhcp/dhcptest"}, never: []string{"github.com/insomniacslk/dhcp/..."}},
 	{why: "pin/tftp serves uploads and netascii, from one package; else it is an oracle and a client in tests",
 		of: []string{"responder/...", "loader/...", "bpf/...", "cmd/..."}, except: []string{"responder/tftp/legacy"}, never: []string{"github.com/pin/tftp/v3/..."}},
-	{why: "decisions and messages do no I/O",
-		of: []string{"responder/packet", "responder/policy", "responder/dhcp"}, never: []string{"os/...", "net", "net/http", "syscall", "golang.org/x/sys/unix"}},
+	{why: "decisions, messages and scripts do no I/O",
+		of: []string{"responder/packet", "responder/policy", "responder/dhcp", "responder/script"}, never: []string{"os/...", "net", "net/http", "syscall", "golang.org/x/sys/unix"}},
 }
 
 func TestImportDirections(t *testing.T) {

@@ -351,7 +351,7 @@ func FuzzDeployment(f *testing.F) {
 			return
 		}
 		w := put(deploymentKey(d.ID), d)
-		if len(w.Key) > store.MaxKey || len(w.Value) > store.MaxValue*6 {
+		if len(w.Key) > store.MaxKey || len(w.Value) > store.MaxValue {
 			t.Fatalf("%d bytes under a key of %d", len(w.Value), len(w.Key))
 		}
 		s, _ := newSnapshot().with([]store.Change{{Key: w.Key, Value: w.Value, Rev: 1}})

@@ -235,7 +235,18 @@ func (s *Snapshot) setMachine(id Identity, rec *machineRecord) (decides bool) {
 	}
 	s.machines += count(rec != nil) - count(old != nil)
 	s.held += count(rec != nil && rec.Held) - count(old != nil && old.Held)
-	return (old == nil) != (rec == nil) || old != nil && (old.Held != rec.Held || !sameApproval(old.Approved, rec.Approved))
+	// Between unknown and held there is no difference to the machine: a flood of
+	// strangers that are recorded changes no answer.
+	return old.described() != rec.described() || !sameApproval(old.approval(), rec.approval())
+}
+
+func (rec *machineRecord) described() bool { return rec != nil && rec.Machine.described() }
+
+func (rec *machineRecord) approval() *Approval {
+	if rec == nil {
+		return nil
+	}
+	return rec.Approved
 }
 
 func count(b bool) int {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/xdpxe/xdpxe/responder/store"
 )
 
 // Bounds of one deployment, so that it fits the store and a message to people.
@@ -139,7 +141,14 @@ func (d *Deployment) settle(now time.Time) error {
 	if !d.NotAfter.IsZero() && !d.NotAfter.After(now) {
 		return invalid("not_after", "%s is in the past", d.NotAfter.Format(time.RFC3339))
 	}
-	return checkVariables(d.Variables)
+	if err := checkVariables(d.Variables); err != nil {
+		return err
+	}
+	// JSON may take six bytes for one.
+	if n := len(put("", d).Value); n > store.MaxValue {
+		return invalid("variables", "make a record of %d bytes, at most %d", n, store.MaxValue)
+	}
+	return nil
 }
 
 func (d *Deployment) settleMilestone() error {

@@ -72,8 +72,8 @@ type note struct {
 
 // Bounds of notes.
 const (
-	maxNoted     = 65_536 // runs
-	maxRunEvents = 8      // of one run; then the oldest goes
+	maxNoted     = 20_000 // runs
+	maxRunEvents = 6      // of one run; then the oldest goes
 )
 
 // Note takes an event that nothing waits for, and writes it soon. It does no

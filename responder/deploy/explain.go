@@ -123,7 +123,7 @@ func (a *Answer) text() string {
 	case NothingDeployed:
 		return "nothing is deployed to it"
 	case Unknown:
-		return "unknown: no deployment names it and it is not recorded"
+		return "unknown: no deployment, group or operator names it"
 	case Held:
 		return fmt.Sprintf("held since %s, asked about %d times: waits for an operator's approval", a.Machine.FirstSeen.UTC().Format(time.RFC3339), a.Machine.Tries)
 	case IsIgnored:

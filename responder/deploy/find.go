@@ -8,8 +8,8 @@ type Why uint8
 const (
 	Deployed        Why = iota // answer, with Answer.Profile
 	Approved                   // nothing is deployed, but an operator approved the machine, perhaps with a profile
-	NothingDeployed            // the machine is known
-	Unknown                    // never heard of
+	NothingDeployed            // the machine is known: a deployment or group names it, or an operator has
+	Unknown                    // nobody has named it; it may have been seen
 	Held                       // recorded, and not yet approved
 	IsIgnored                  // on the ignore list
 	TooEarly                   // the deployment's window is not open yet
@@ -73,7 +73,9 @@ func (s *Snapshot) Find(c Client, now time.Time) Answer {
 	answer := Answer{Why: Unknown}
 	if m := known.machine; m != nil {
 		answer.Machine = &m.Machine
-	} else if m := same.machine; m != nil && mac.IsZero() {
+	}
+	// Approved by its UUID counts too.
+	if m := same.machine; m != nil && (mac.IsZero() || m.Approved != nil && (known.machine == nil || known.machine.Approved == nil)) {
 		answer.Machine = &m.Machine
 	}
 	if i := s.ignores(mac, known, same); i != nil {
@@ -97,7 +99,7 @@ func (a *Answer) of(named bool) {
 	case a.Why != Unknown: // a deployment's reason
 	case m != nil && m.Held:
 		a.Why = Held
-	case named || m != nil:
+	case named || m != nil && m.described():
 		a.Why = NothingDeployed
 	}
 }

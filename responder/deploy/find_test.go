@@ -145,7 +145,12 @@ func TestFind(t *testing.T) {
 			f.put(machineKey(a), Machine{ID: a, Held: true})
 			f.deployment(Deployment{ID: "d", Target: toA, Profile: "p"})
 		}, Deployed, "p", "d"},
-		"recorded": {func(f *feed) { f.put(machineKey(a), Machine{ID: a}) }, NothingDeployed, "", ""},
+		"seen":      {func(f *feed) { f.put(machineKey(a), Machine{ID: a}) }, Unknown, "", ""},
+		"described": {func(f *feed) { f.put(machineKey(a), Machine{ID: a, Name: "db1"}) }, NothingDeployed, "", ""},
+		"approved by UUID": {func(f *feed) {
+			f.put(machineKey(a), Machine{ID: a, Held: true})
+			f.put(machineKey(u), Machine{ID: u, Approved: &Approval{}})
+		}, Approved, "", ""},
 		"approved": {func(f *feed) {
 			f.put(machineKey(a), Machine{ID: a, Approved: &Approval{Profile: "first"}})
 		}, Approved, "first", ""},

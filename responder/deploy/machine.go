@@ -28,6 +28,9 @@ type Machine struct {
 	Tries       int64      `json:"tries"` // requests seen, about: see Sightings
 }
 
+// described: an operator knows it.
+func (m *Machine) described() bool { return m.Name != "" || m.Note != "" }
+
 // Approval is an operator's word that a machine may boot.
 type Approval struct {
 	Mark

@@ -30,7 +30,11 @@ func TestFlood(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 		}
+		changes := s.changes.Load()
 		flood(30)
+		if n := s.changes.Load() - changes; n != 0 {
+			t.Errorf("strangers changed the answers %d times", n)
+		}
 		writes := m.writes
 		if writes > newBurst+2*31 {
 			t.Errorf("%d writes in 30 s", writes)
