@@ -98,6 +98,8 @@ func unfit(req *Request) Why {
 		return WhyOutcome
 	case len(req.Packet.Payload) > MaxMessage:
 		return WhyTooLong
+	case !asked && res.Stage == dhcp.StageBootServer:
+		return WhySource // the same message from elsewhere is answered
 	case asked && (!res.Decision.Cacheable || res.Decision.TTL != 0):
 		return WhyTemporary
 	case asked && res.Stage == dhcp.StageBootServer && req.Answers.Policy().UsesRelayFacts():
@@ -118,36 +120,42 @@ func (c *Compiler) handle(now time.Time, req *Request, in *packet.Packet) (*pack
 	return out, res
 }
 
-// restrict says which requests t holds for: the bytes that count, and who asks from where.
+// everywhere is where a client on port 4011 may be.
+var everywhere = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+
+// restrict says which requests t holds for: the bytes that count, and who asks
+// from where. It comes to the same for all requests that have those bytes.
 func (c *Compiler) restrict(t *Template, req *Request, rules Policy) Why {
 	res, in := &req.Result, &req.Packet
 	on4011 := res.Stage == dhcp.StageBootServer
-	if on4011 {
-		t.Network, t.Own = networkOf(req.Link, in.Src.Addr()), req.Link.Addr.As4()
-	}
 	var d policy.Dependence
 	if res.Reason != packet.ClientNotAllowed {
-		d = rules.Depends(c.worker.Machine(), t.Network)
+		where := netip.Prefix{}
+		if on4011 {
+			where = everywhere
+		}
+		d = rules.Depends(c.worker.Machine(), where)
 	}
 	if res.Reason == packet.Answered && (d.CircuitID || d.RemoteID || req.Answers.Policy().UsesRelayFacts() && c.view.Option(optRelayInfo) != nil) {
 		return WhyRelayFacts // tier 1 remembers them for 4011
 	}
 	c.mask(t, d)
-	ciaddr := [4]byte(in.Payload[offCIAddr:])
-	placed := !on4011 || t.Network.IsValid() && !d.Subnet && rules.AllowedAlike(t.Network) &&
-		(ciaddr == [4]byte{} || ciaddr == in.Src.Addr().As4())
-	if t.Exact = d.Identity || !placed; !t.Exact {
+	source, ciaddr := in.Src.Addr(), [4]byte(in.Payload[offCIAddr:])
+	if t.Exact = d.Identity || d.Subnet; t.Exact {
+		copy(t.CHAddr[:], in.Payload[offCHAddr:])
+		t.UUID = t.uuid(in.Payload)
+		if on4011 {
+			t.Source, t.CIAddr = source.As4(), ciaddr
+		}
 		return Published
 	}
-	if on4011 && res.Reason == packet.ClientNotAllowed {
-		return WhySource // an entry for each of those who are nothing to us is too much
+	if !on4011 {
+		return Published
 	}
-	copy(t.CHAddr[:], in.Payload[offCHAddr:])
-	t.UUID = t.uuid(in.Payload)
-	if on4011 {
-		t.Source, t.CIAddr = in.Src.Addr().As4(), ciaddr
+	t.Network, t.Own = networkOf(req.Link, source, rules.AllowedAlike), req.Link.Addr.As4()
+	if !t.Network.IsValid() || ciaddr != [4]byte{} && ciaddr != source.As4() {
+		return WhySource
 	}
-	t.Network, t.Own = netip.Prefix{}, [4]byte{}
 	return Published
 }
 
@@ -231,28 +239,44 @@ func hasZero(b []byte) bool {
 	return false
 }
 
-// networkOf returns the network around a source on port 4011, the sources in
-// which are answered alike but for its first and last address: the link's
-// own, or 256 addresses beyond a router. It is invalid where they are not.
-func networkOf(link *dhcp.Link, source netip.Addr) netip.Prefix {
-	network, own := netip.PrefixFrom(source, 24).Masked(), false
-	var nets []netip.Prefix // those that have a broadcast address
-	for _, p := range link.Prefixes {
-		if p = p.Masked(); !p.Addr().Is4() || p.Bits() >= 31 {
-			continue
-		}
-		nets = append(nets, p)
-		if p.Contains(source) && (!own || p.Bits() > network.Bits()) {
-			network, own = p, true
-		}
-	}
-	for _, p := range nets {
-		if last := lastOf(p); network.Contains(last) && last != lastOf(network) {
-			return netip.Prefix{}
-		}
-	}
-	if network.Bits() == 0 || source.IsLoopback() || network.Addr() == source || lastOf(network) == source || source == link.Addr {
+// networkOf returns the largest network around a source on port 4011 whose
+// clients are answered alike but for its first and last address: on the link at
+// most a network of its own, beyond a router whatever keeps clear of those.
+// It is invalid if there is none.
+func networkOf(link *dhcp.Link, source netip.Addr, allowedAlike func(netip.Prefix) bool) netip.Prefix {
+	if source == link.Addr || source.IsLoopback() {
 		return netip.Prefix{}
 	}
-	return network
+	for bits := 1; bits <= 30; bits++ {
+		network := netip.PrefixFrom(source, bits).Masked()
+		if source == network.Addr() || source == lastOf(network) {
+			continue
+		}
+		if alike(network, link.Prefixes) && allowedAlike(network) {
+			return network
+		}
+	}
+	return netip.Prefix{}
+}
+
+// noClients are the networks that no client is in (dhcp.Link).
+var noClients = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("224.0.0.0/3")}
+
+// alike reports whether all but the first and last address of a network can be
+// a client's: the last address of each network of the link is its broadcast address.
+func alike(network netip.Prefix, link []netip.Prefix) bool {
+	for _, p := range noClients {
+		if network.Overlaps(p) {
+			return false
+		}
+	}
+	for _, p := range link {
+		if !p.Addr().Is4() || p.Bits() >= 31 {
+			continue
+		}
+		if last := lastOf(p); network.Contains(last) && last != lastOf(network) {
+			return false
+		}
+	}
+	return true
 }

@@ -260,13 +260,13 @@ func TestCompile(t *testing.T) {
 		{"a class", all, requests()["uefi"], Published, false},
 		{"a class on 4011", all, requests()["4011"], Published, false},
 		{"routed", all, requests()["4011 routed"], Published, false},
-		{"another ciaddr", all, requests()["4011 ciaddr"], Published, true},
+		{"another ciaddr", all, requests()["4011 ciaddr"], WhySource, false},
 		{"a machine", some, requests()["uefi"], Published, true},
 		{"a machine on 4011", some, requests()["4011"], Published, true},
 		{"part of the network", answers(t, policies()["subnet"]), requests()["4011"], Published, true},
-		{"other networks", answers(t, policies()["net"]), requests()["4011"], Published, false},
-		{"allowed in part", answers(t, policies()["clients"]), requests()["4011"], Published, true},
-		{"not allowed in part", answers(t, policies()["clients"]), from4011(dhcptest.BootServerRequest(7, zero), netip.MustParseAddr("192.0.2.200")), WhySource, false},
+		{"other networks", answers(t, policies()["net"]), requests()["4011"], Published, true},
+		{"allowed in part", answers(t, policies()["clients"]), requests()["4011"], Published, false},
+		{"not allowed", answers(t, policies()["clients"]), from4011(dhcptest.BootServerRequest(7, zero), netip.MustParseAddr("192.0.2.200")), WhySource, false},
 		{"ignored", answers(t, policy.Spec{}), requests()["uefi"], Published, false},
 		{"circuit", circuit, from67(relayed(7).Set(82, 1, 3, 'x', 'y', 'z')), WhyRelayFacts, false},
 		{"ignored by circuit", circuit, requests()["relayed"], Published, false},
@@ -310,30 +310,36 @@ func TestClassesAreTheirOwn(t *testing.T) {
 
 // Networks whose broadcast addresses differ are not answered alike.
 func TestNetworkOf(t *testing.T) {
-	for _, tc := range []struct{ prefixes, source, want string }{
-		{"192.0.2.10/24", "192.0.2.100", "192.0.2.0/24"},
-		{"192.0.2.10/24", "198.51.100.7", "198.51.100.0/24"},
-		{"192.0.2.10/24 192.0.2.130/25", "192.0.2.140", "192.0.2.128/25"},
-		{"192.0.2.10/24 192.0.2.66/26", "192.0.2.100", "192.0.2.64/26"},
-		{"192.0.2.10/24 192.0.2.66/26", "192.0.2.140", ""},
-		{"10.0.0.1/8", "10.1.2.3", "10.0.0.0/8"},
-		{"192.0.2.10/31", "192.0.2.100", "192.0.2.0/24"},
-		{"192.0.2.10/28", "192.0.2.100", ""},
-		{"192.0.2.10/24", "192.0.2.10", ""},
-		{"192.0.2.10/24", "198.51.100.0", ""},
-		{"0.0.0.0/0", "198.51.100.7", ""},
+	for _, tc := range []struct{ prefixes, source, allowed, want string }{
+		{"192.0.2.10/24", "192.0.2.100", "", "192.0.2.0/24"},
+		{"192.0.2.10/24", "192.0.2.100", "192.0.2.0/26 192.0.2.96/27", "192.0.2.96/27"},
+		{"192.0.2.10/24", "192.0.2.100", "192.0.2.0/24", "192.0.2.0/24"},
+		{"192.0.2.10/24", "198.51.100.7", "", "196.0.0.0/6"},
+		{"192.0.2.10/24", "198.51.100.7", "198.51.100.0/24", "198.51.100.0/24"},
+		{"192.0.2.10/24 192.0.2.130/25", "192.0.2.140", "", "192.0.2.0/24"},
+		{"192.0.2.10/24 192.0.2.66/26", "192.0.2.100", "", "192.0.2.0/25"},
+		{"192.0.2.10/24 192.0.2.66/26", "192.0.2.140", "", "192.0.2.128/25"},
+		{"10.0.0.1/8", "10.1.2.3", "", "10.0.0.0/8"},
+		{"192.0.2.10/31", "192.0.2.100", "", "192.0.0.0/3"},
+		{"192.0.2.10/24", "192.0.2.10", "", ""},
+		{"127.0.0.1/8", "127.0.0.2", "", ""},
+		{"192.0.2.10/24", "198.51.100.7", "198.51.100.7/32", ""},
+		{"0.0.0.0/0", "198.51.100.7", "", "192.0.0.0/3"},
 	} {
+		spec := policy.Spec{}
+		for _, p := range strings.Fields(tc.allowed) {
+			spec.Clients = append(spec.Clients, netip.MustParsePrefix(p))
+		}
+		s, err := policy.Compile(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
 		link := &dhcp.Link{Addr: S}
 		for _, p := range strings.Fields(tc.prefixes) {
 			link.Prefixes = append(link.Prefixes, netip.MustParsePrefix(p))
 		}
-		got := networkOf(link, netip.MustParseAddr(tc.source))
-		if want := (netip.Prefix{}); tc.want != "" {
-			want = netip.MustParsePrefix(tc.want)
-			if got != want {
-				t.Errorf("%+v: got %v", tc, got)
-			}
-		} else if got.IsValid() {
+		got := networkOf(link, netip.MustParseAddr(tc.source), s.AllowedAlike)
+		if want := tc.want; got.IsValid() != (want != "") || got.IsValid() && got.String() != want {
 			t.Errorf("%+v: got %v", tc, got)
 		}
 	}

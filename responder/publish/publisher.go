@@ -16,21 +16,24 @@ import (
 
 // Kernel is what answers from templates on one interface.
 type Kernel interface {
-	// Begin voids all templates in one store and returns the number of the
+	// Void makes all templates void in one store and returns the number of the
 	// generation that holds from now on.
-	Begin() uint64
-	// Stop voids all templates, and lets none hold until Begin.
-	Stop()
-	// Generation is the one that holds now, 0 for none. The kernel may begin one by itself.
+	Void() uint64
+	// Generation is the one that holds now. The kernel may begin one by itself.
 	Generation() uint64
+	// StandAside makes the kernel look at no template while on.
+	StandAside(on bool)
 	// Publish makes a template hold, if its generation still does.
 	Publish(*Template) error
 	// Outcomes adds to sums what was answered and ignored so far.
 	Outcomes(sums *[NumOutcomes]uint64) error
 }
 
-// ErrFull says that the kernel has no room for a template in this generation.
-var ErrFull = errors.New("no room for the template")
+// Errors of Kernel.Publish that are no fault; there may be more words around them.
+var (
+	ErrFull = errors.New("no room for the template")
+	ErrVoid = errors.New("the template is of an old generation")
+)
 
 const (
 	queued = 256 // requests between workers and the publisher
@@ -71,6 +74,7 @@ type Publisher struct {
 type opened struct {
 	kernel Kernel
 	limits Limits
+	held   bool
 }
 
 // Limits say where no answers are given in the kernel, and why: silences need
@@ -96,12 +100,13 @@ func New() *Publisher {
 	return &Publisher{queue: make(chan offer, queued), tags: make(map[Facts]uint32)}
 }
 
-// Attach makes k the kernel's side, from an empty generation on.
+// Attach makes k, which holds no templates, the kernel's side.
 func (p *Publisher) Attach(k Kernel, l Limits) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.open.Store(&opened{k, l})
-	p.begin(k)
+	k.StandAside(p.held)
+	p.open.Store(&opened{k, l, p.held})
+	p.void(k)
 }
 
 // Limit changes where answers are given.
@@ -109,8 +114,8 @@ func (p *Publisher) Limit(l Limits) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if o := p.open.Load(); o != nil && o.limits != l {
-		p.open.Store(&opened{o.kernel, l})
-		p.begin(o.kernel)
+		p.open.Store(&opened{o.kernel, l, p.held})
+		p.void(o.kernel)
 	}
 }
 
@@ -122,7 +127,7 @@ func (p *Publisher) Detach() error {
 	if o == nil {
 		return nil
 	}
-	o.kernel.Stop()
+	o.kernel.StandAside(true)
 	return o.kernel.Outcomes(&p.past)
 }
 
@@ -132,7 +137,14 @@ func (p *Publisher) Void() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if o := p.open.Load(); o != nil {
-		p.begin(o.kernel)
+		p.void(o.kernel)
+	}
+}
+
+func (p *Publisher) void(k Kernel) {
+	p.cover.reset(k.Void())
+	if len(p.facts) > maxTags/2 {
+		p.facts, p.tags = nil, make(map[Facts]uint32)
 	}
 }
 
@@ -140,31 +152,17 @@ func (p *Publisher) Void() {
 func (p *Publisher) Hold(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.held == on {
-		return
-	}
 	p.held = on
-	if o := p.open.Load(); o != nil {
-		p.begin(o.kernel)
-	}
-}
-
-func (p *Publisher) begin(k Kernel) {
-	if p.held {
-		k.Stop()
-		p.cover.reset(0)
-		return
-	}
-	p.cover.reset(k.Begin())
-	if len(p.facts) > maxTags/2 {
-		p.facts, p.tags = nil, make(map[Facts]uint32)
+	if o := p.open.Load(); o != nil && o.held != on {
+		o.kernel.StandAside(on)
+		p.open.Store(&opened{o.kernel, o.limits, on})
 	}
 }
 
 // Generation is what templates must be of to hold. Read it before anything
-// that a decision rests on; 0 says that none holds.
+// that a decision rests on; 0 says that none is wanted.
 func (p *Publisher) Generation() uint64 {
-	if o := p.open.Load(); o != nil {
+	if o := p.open.Load(); o != nil && !o.held {
 		return o.kernel.Generation()
 	}
 	return 0
@@ -193,6 +191,8 @@ func (p *Publisher) Facts(tag uint32) (Facts, bool) {
 
 // tag returns the number of some facts, 0 if there are too many of them.
 func (p *Publisher) tag(f Facts) uint32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if tag, ok := p.tags[f]; ok {
 		return tag
 	}
@@ -213,6 +213,14 @@ type Offers struct {
 
 // Offers returns a new worker's way to p.
 func (p *Publisher) Offers() *Offers { return &Offers{p: p} }
+
+// Generation is the Publisher's, 0 of no Offers.
+func (o *Offers) Generation() uint64 {
+	if o == nil {
+		return 0
+	}
+	return o.p.Generation()
+}
 
 // Offer hands over a request that tier 1 has handled, unless there are too
 // many. It copies what it keeps, and neither allocates nor waits.
@@ -264,44 +272,56 @@ func (p *Publisher) Run(ctx context.Context, failed func(error)) {
 	}
 }
 
-// publish makes a template of one request, unless there is one.
+// publish makes a template of one request, unless there is one. It holds no
+// lock meanwhile, for which a change of the policy would wait.
 func (p *Publisher) publish(c *Compiler, k *known, o *offer) error {
 	side := p.open.Load()
 	if side == nil || side.kernel.Generation() != o.generation {
 		return nil
 	}
-	why, exact := Published, false
-	var err error
-	var t *Template
+	facts := Facts{o.result.Stage, o.result.Reason, decisionOf(&o.result.Decision)}
+	t, why := p.compile(c, side, o)
+	if t == nil {
+		p.note(o.generation, facts, why, false)
+		return nil
+	}
+	if !k.isNew(t) {
+		return nil
+	}
+	if t.Tag = p.tag(facts); t.Tag == 0 {
+		p.note(o.generation, facts, WhyFull, false)
+		return nil
+	}
+	err := side.kernel.Publish(t)
+	switch {
+	case errors.Is(err, ErrVoid):
+		return nil
+	case errors.Is(err, ErrFull):
+		why, err = WhyFull, nil
+	case err != nil:
+		why = WhyRefused
+	}
+	p.note(o.generation, facts, why, t.Exact)
+	return err
+}
+
+func (p *Publisher) compile(c *Compiler, side *opened, o *offer) (*Template, Why) {
 	switch res := &o.result; {
 	case o.length > MaxMessage:
-		why = WhyTooLong
+		return nil, WhyTooLong
 	case res.Reason == packet.Answered && side.limits.of(res.Stage) != "":
-		why = WhyNoAnswers
-	default:
-		t, why = c.Compile(time.Now(), &Request{
-			Generation: o.generation, Answers: o.answers, Link: o.link, Result: *res,
-			Packet: packet.Packet{Meta: o.meta, Payload: o.message[:o.length]},
-		})
-		if t != nil && !k.isNew(t) {
-			return nil
-		}
+		return nil, WhyNoAnswers
 	}
+	return c.Compile(time.Now(), &Request{
+		Generation: o.generation, Answers: o.answers, Link: o.link, Result: o.result,
+		Packet: packet.Packet{Meta: o.meta, Payload: o.message[:o.length]},
+	})
+}
+
+func (p *Publisher) note(generation uint64, f Facts, why Why, exact bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	facts := Facts{o.result.Stage, o.result.Reason, decisionOf(&o.result.Decision)}
-	if t != nil {
-		exact = t.Exact
-		if t.Tag = p.tag(facts); t.Tag == 0 {
-			why = WhyFull
-		} else if err = side.kernel.Publish(t); errors.Is(err, ErrFull) {
-			why, err = WhyFull, nil
-		} else if err != nil {
-			why = WhyRefused
-		}
-	}
-	p.cover.note(o.generation, facts, why, exact)
-	return err
+	p.cover.note(generation, f, why, exact)
 }
 
 func (l *Limits) of(s dhcp.Stage) string {

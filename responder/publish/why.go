@@ -56,8 +56,10 @@ func (w Why) Text() string { return whys[w].text }
 const publishable = 1<<packet.Answered | 1<<packet.RuleIgnore | 1<<packet.DefaultIgnore |
 	1<<packet.NoFileForArch | 1<<packet.UnknownArch | 1<<packet.ClientNotAllowed
 
-// Outcome numbers what is counted of a request: its stage and reason.
+// reasons is how many an outcome's number has room for at each stage.
 const reasons = 32
+
+const _ = uint(reasons - packet.NumReasons) // they do have room
 
 // NumOutcomes is the number of outcomes.
 const NumOutcomes = int(dhcp.NumStages) * reasons
