@@ -59,6 +59,72 @@ struct {
 	__type(value, __u64);
 } counters_map SEC(".maps");
 
+/* The number of the templates that hold; 0: none. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+} generation_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * (MAX_MESSAGE + 1));
+	__type(key, __u32);
+	__type(value, struct length);
+} lengths_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, NUM_LAYOUTS);
+	__type(key, __u32);
+	__type(value, struct layout);
+} layouts_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, NUM_PATTERNS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+} index_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, NUM_PATTERNS);
+	__type(key, __u32);
+	__type(value, struct pattern);
+} patterns_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, NUM_EXACT);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct exact_key);
+	__type(value, struct exact_value);
+} exact_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, NUM_REPLIES);
+	__type(key, __u32);
+	__type(value, struct reply);
+} replies_map SEC(".maps");
+
+/* By verdict.outcome. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_OUTCOMES + 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} outcomes_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} events_map SEC(".maps");
+
 /* State of a walk over DHCP options; offsets are in scratch.frame. It is kept
  * in a map, whose content the verifier does not follow: on the stack, each of
  * its values would multiply the states of the loop. */
