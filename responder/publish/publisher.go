@@ -31,8 +31,9 @@ type Kernel interface {
 
 // Errors of Kernel.Publish that are no fault; there may be more words around them.
 var (
-	ErrFull = errors.New("no room for the template")
-	ErrVoid = errors.New("the template is of an old generation")
+	ErrFull     = errors.New("no room for the template")
+	ErrVoid     = errors.New("the template is of an old generation")
+	ErrConflict = errors.New("another template holds for the same requests")
 )
 
 const (
@@ -298,6 +299,8 @@ func (p *Publisher) publish(c *Compiler, k *known, o *offer) error {
 		return nil
 	case errors.Is(err, ErrFull):
 		why, err = WhyFull, nil
+	case errors.Is(err, ErrConflict):
+		why, err = WhyConflict, nil
 	case err != nil:
 		why = WhyRefused
 	}

@@ -203,7 +203,7 @@ func TestPublisherLimits(t *testing.T) {
 }
 
 func TestPublisherRefusals(t *testing.T) {
-	for err, want := range map[error]Why{ErrFull: WhyFull, errors.New("no"): WhyRefused} {
+	for err, want := range map[error]Why{ErrFull: WhyFull, ErrConflict: WhyConflict, errors.New("no"): WhyRefused} {
 		b := newBench(t)
 		b.kernel.refuse = err
 		for range 3 {

@@ -22,6 +22,7 @@ const (
 	WhyVoid       // decided by answers that no longer hold
 	WhyDiffers    // a bug: the template does not do what tier 1 does
 	WhyFull       // the kernel's tables, or ours
+	WhyConflict   // the kernel holds another template for the same requests
 	WhyRefused    // by the kernel
 	WhyNoAnswers  // no answers are given in the kernel at this stage on this port
 
@@ -41,6 +42,7 @@ var whys = [NumWhys]struct{ name, text string }{
 	WhyVoid:       {"void", "the answers were about to change"},
 	WhyDiffers:    {"differs", "a bug in xdpxe: the template's answer was not the right one; please report it"},
 	WhyFull:       {"full", "there are more kinds of requests than the tables hold"},
+	WhyConflict:   {"conflict", "the same request has another answer elsewhere"},
 	WhyRefused:    {"refused", "the kernel refused the template (see the log)"},
 	WhyNoAnswers:  {"no_answers", "answers are left to the daemon there"},
 }
