@@ -90,9 +90,6 @@ func (r *rule) holdsInPlace(m *Machine, network netip.Prefix, d *Dependence) boo
 	return true
 }
 
-// AllowedAlike reports whether either all addresses of a network are answered or none.
-func (s *Snapshot) AllowedAlike(network netip.Prefix) bool { return !divides(s.clients, network) }
-
 // divides reports whether some addresses of a network may be within the
 // prefixes and others not. Prefixes that cover it only together divide it, too.
 func divides(prefixes []netip.Prefix, network netip.Prefix) bool {

@@ -128,12 +128,3 @@ func TestDependsNamesAllThatADecisionRestsOn(t *testing.T) {
 		t.Errorf("only %d kinds of dependence drawn, %d decisions differed by identity", len(named), differed)
 	}
 }
-
-func TestAllowedAlike(t *testing.T) {
-	s := compile(t, Spec{Clients: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("10.1.0.0/25")}})
-	for network, want := range map[string]bool{"10.0.0.0/24": true, "10.0.0.64/26": true, "10.1.0.0/24": false, "10.1.0.128/25": true, "10.2.0.0/24": true} {
-		if got := s.AllowedAlike(netip.MustParsePrefix(network)); got != want {
-			t.Errorf("%s: %v", network, got)
-		}
-	}
-}

@@ -16,8 +16,8 @@ import (
 type Policy interface {
 	// Depends says what a decision rests on; the machine may be anywhere in network.
 	Depends(m *policy.Machine, network netip.Prefix) policy.Dependence
-	// AllowedAlike reports whether clients of a network are all answered, or none is.
-	AllowedAlike(network netip.Prefix) bool
+	// Clients are the networks that are answered at all; none: any.
+	Clients() []netip.Prefix
 }
 
 // DHCP options that a template knows of.
@@ -152,8 +152,8 @@ func (c *Compiler) restrict(t *Template, req *Request, rules Policy) Why {
 	if !on4011 {
 		return Published
 	}
-	t.Network, t.Own = networkOf(req.Link, source, rules.AllowedAlike), req.Link.Addr.As4()
-	if !t.Network.IsValid() || ciaddr != [4]byte{} && ciaddr != source.As4() {
+	t.Networks, t.Own = networksOf(req.Link, rules.Clients()), req.Link.Addr.As4()
+	if !t.from(in) {
 		return WhySource
 	}
 	return Published
@@ -237,46 +237,4 @@ func hasZero(b []byte) bool {
 		}
 	}
 	return false
-}
-
-// networkOf returns the largest network around a source on port 4011 whose
-// clients are answered alike but for its first and last address: on the link at
-// most a network of its own, beyond a router whatever keeps clear of those.
-// It is invalid if there is none.
-func networkOf(link *dhcp.Link, source netip.Addr, allowedAlike func(netip.Prefix) bool) netip.Prefix {
-	if source == link.Addr || source.IsLoopback() {
-		return netip.Prefix{}
-	}
-	for bits := 1; bits <= 30; bits++ {
-		network := netip.PrefixFrom(source, bits).Masked()
-		if source == network.Addr() || source == lastOf(network) {
-			continue
-		}
-		if alike(network, link.Prefixes) && allowedAlike(network) {
-			return network
-		}
-	}
-	return netip.Prefix{}
-}
-
-// noClients are the networks that no client is in (dhcp.Link).
-var noClients = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("224.0.0.0/3")}
-
-// alike reports whether all but the first and last address of a network can be
-// a client's: the last address of each network of the link is its broadcast address.
-func alike(network netip.Prefix, link []netip.Prefix) bool {
-	for _, p := range noClients {
-		if network.Overlaps(p) {
-			return false
-		}
-	}
-	for _, p := range link {
-		if !p.Addr().Is4() || p.Bits() >= 31 {
-			continue
-		}
-		if last := lastOf(p); network.Contains(last) && last != lastOf(network) {
-			return false
-		}
-	}
-	return true
 }

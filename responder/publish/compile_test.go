@@ -308,43 +308,6 @@ func TestClassesAreTheirOwn(t *testing.T) {
 	}
 }
 
-// Networks whose broadcast addresses differ are not answered alike.
-func TestNetworkOf(t *testing.T) {
-	for _, tc := range []struct{ prefixes, source, allowed, want string }{
-		{"192.0.2.10/24", "192.0.2.100", "", "192.0.2.0/24"},
-		{"192.0.2.10/24", "192.0.2.100", "192.0.2.0/26 192.0.2.96/27", "192.0.2.96/27"},
-		{"192.0.2.10/24", "192.0.2.100", "192.0.2.0/24", "192.0.2.0/24"},
-		{"192.0.2.10/24", "198.51.100.7", "", "196.0.0.0/6"},
-		{"192.0.2.10/24", "198.51.100.7", "198.51.100.0/24", "198.51.100.0/24"},
-		{"192.0.2.10/24 192.0.2.130/25", "192.0.2.140", "", "192.0.2.0/24"},
-		{"192.0.2.10/24 192.0.2.66/26", "192.0.2.100", "", "192.0.2.0/25"},
-		{"192.0.2.10/24 192.0.2.66/26", "192.0.2.140", "", "192.0.2.128/25"},
-		{"10.0.0.1/8", "10.1.2.3", "", "10.0.0.0/8"},
-		{"192.0.2.10/31", "192.0.2.100", "", "192.0.0.0/3"},
-		{"192.0.2.10/24", "192.0.2.10", "", ""},
-		{"127.0.0.1/8", "127.0.0.2", "", ""},
-		{"192.0.2.10/24", "198.51.100.7", "198.51.100.7/32", ""},
-		{"0.0.0.0/0", "198.51.100.7", "", "192.0.0.0/3"},
-	} {
-		spec := policy.Spec{}
-		for _, p := range strings.Fields(tc.allowed) {
-			spec.Clients = append(spec.Clients, netip.MustParsePrefix(p))
-		}
-		s, err := policy.Compile(spec)
-		if err != nil {
-			t.Fatal(err)
-		}
-		link := &dhcp.Link{Addr: S}
-		for _, p := range strings.Fields(tc.prefixes) {
-			link.Prefixes = append(link.Prefixes, netip.MustParsePrefix(p))
-		}
-		got := networkOf(link, netip.MustParseAddr(tc.source), s.AllowedAlike)
-		if want := tc.want; got.IsValid() != (want != "") || got.IsValid() && got.String() != want {
-			t.Errorf("%+v: got %v", tc, got)
-		}
-	}
-}
-
 // FuzzTemplates: a template of any request holds for no other one that tier 1 answers otherwise.
 func FuzzTemplates(f *testing.F) {
 	for _, in := range requests() {

@@ -365,7 +365,9 @@ func (k *known) isNew(t *Template) bool {
 			h.Write(b)
 		}
 	} else {
-		h.WriteString(t.Network.String())
+		for _, p := range t.Networks {
+			h.WriteString(p.String())
+		}
 	}
 	sum := h.Sum64()
 	if _, ok := k.templates[sum]; ok {

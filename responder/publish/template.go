@@ -28,10 +28,11 @@ type Template struct {
 	Exact          bool
 	CHAddr, UUID   [16]byte
 	Source, CIAddr [4]byte
-	// Network, on port 4011 and unless Exact, restricts it to sources within
-	// that are neither its first nor last address nor Own, and whose ciaddr is 0 or the source.
-	Network netip.Prefix
-	Own     [4]byte
+	// Networks, on port 4011 and unless Exact, restrict it to sources that are
+	// neither the first nor last address of the first of them that they are in, nor
+	// Own, and whose ciaddr is 0 or the source.
+	Networks []netip.Prefix
+	Own      [4]byte
 
 	Reply            []byte // nil: silence. The DHCP message, with zeros where it is patched
 	SrcMAC           [6]byte
@@ -114,8 +115,7 @@ func (t *Template) from(in *packet.Packet) bool {
 	if !on4011 {
 		return true
 	}
-	a := in.Src.Addr()
-	return t.Network.Contains(a) && a != t.Network.Masked().Addr() && a != lastOf(t.Network) && source != t.Own && (ciaddr == [4]byte{} || ciaddr == source)
+	return client(t.Networks, in.Src.Addr()) && source != t.Own && (ciaddr == [4]byte{} || ciaddr == source)
 }
 
 // uuid returns the UUID of a message that has t's layout.

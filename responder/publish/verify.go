@@ -70,14 +70,15 @@ func (c *Compiler) another(t *Template, in *packet.Packet) packet.Packet {
 	return other
 }
 
-// host returns another address that t's network holds for.
+// host returns an address that t holds for, another one than the usual if it
+// finds one at once.
 func (c *Compiler) host(t *Template, usual netip.Addr) netip.Addr {
-	first := t.Network.Masked().Addr().As4()
-	hosts := uint32(1)<<(32-t.Network.Bits()) - 2
-	a := [4]byte{}
-	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(first[:])+1+c.rng.Uint32N(hosts))
-	if a == t.Own {
-		return usual
+	network := t.Networks[c.rng.IntN(len(t.Networks))]
+	first := network.Addr().As4()
+	var a [4]byte
+	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(first[:])+c.rng.Uint32N(1<<(32-network.Bits())))
+	if host := netip.AddrFrom4(a); a != t.Own && client(t.Networks, host) {
+		return host
 	}
-	return netip.AddrFrom4(a)
+	return usual
 }
