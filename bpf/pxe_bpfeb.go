@@ -34,6 +34,7 @@ const (
 	pxeMapSettingsMap   = "settings_map"
 	pxeMapXsksMap       = "xsks_map"
 	pxeProgXdpxe        = "xdpxe"
+	pxeVarEventRate     = "event_rate"
 	pxeVarStaleNs       = "stale_ns"
 )
 
@@ -109,7 +110,8 @@ type pxeMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type pxeVariableSpecs struct {
-	StaleNs *ebpf.VariableSpec `ebpf:"stale_ns"`
+	EventRate *ebpf.VariableSpec `ebpf:"event_rate"`
+	StaleNs   *ebpf.VariableSpec `ebpf:"stale_ns"`
 }
 
 // pxeObjects contains all objects after they have been loaded into the kernel.
@@ -177,7 +179,8 @@ func (m *pxeMaps) Close() error {
 //
 // It can be passed to loadPxeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type pxeVariables struct {
-	StaleNs *ebpf.Variable `ebpf:"stale_ns"`
+	EventRate *ebpf.Variable `ebpf:"event_rate"`
+	StaleNs   *ebpf.Variable `ebpf:"stale_ns"`
 }
 
 // pxePrograms contains all programs after they have been loaded into the kernel.

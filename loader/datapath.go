@@ -43,8 +43,11 @@ type Datapath struct {
 	link     link.Link
 	sockets  []*xsk.Socket // by queue
 	ring     *Ring
-	beat     *heartbeat // nil: no program; set once
-	offloads *offloads  // nil: not ours to restore
+	beat     *mappedWord // nil: no program; set once
+	table    *table      // nil: no program; set once
+	events   *events     // nil: no program; set once
+	answer   answer
+	offloads *offloads // nil: not ours to restore
 	closed   bool
 }
 
@@ -132,6 +135,7 @@ func (d *Datapath) Quiesce() error {
 }
 
 func (d *Datapath) settings(s bpf.Settings) error {
+	s.Answer67, s.Answer4011 = d.answer.words()
 	if err := d.coll.Maps[bpf.SettingsMap].Put(uint32(0), s); err != nil {
 		return fmt.Errorf("interface %s: %s: %w", d.info.Iface, bpf.SettingsMap, err)
 	}
@@ -187,6 +191,9 @@ func (d *Datapath) Close() error {
 	}
 	if d.beat != nil {
 		errs = append(errs, d.beat.close())
+	}
+	if d.table != nil {
+		errs = append(errs, d.events.close(), d.table.close())
 	}
 	if d.coll != nil {
 		d.coll.Close()
