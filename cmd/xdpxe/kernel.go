@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/xdpxe/xdpxe/loader"
 	"github.com/xdpxe/xdpxe/responder"
@@ -54,12 +56,9 @@ func loaderTemplate(t *publish.Template) *loader.Template {
 	l := &loader.Template{
 		Generation: t.Generation, Tag: t.Tag, Outcome: t.Outcome,
 		Port: t.Port, VIDs: t.VIDs, Dst: t.Dst, Request: t.Request, Mask: t.Mask, UUIDAt: t.UUIDAt,
-		Exact: t.Exact, CHAddr: t.CHAddr, UUID: t.UUID, Source: t.Source, CIAddr: t.CIAddr, Own: t.Own,
+		Exact: t.Exact, CHAddr: t.CHAddr, UUID: t.UUID, Source: t.Source, CIAddr: t.CIAddr, Networks: t.Networks, Own: t.Own,
 		Reply: t.Reply, SrcMAC: t.SrcMAC, Broadcast: t.Broadcast,
 		SrcIP: t.SrcIP, DstIP: t.DstIP, SrcPort: t.SrcPort, DstPort: t.DstPort,
-	}
-	if t.Network.IsValid() {
-		l.Networks = []netip.Prefix{t.Network}
 	}
 	for _, e := range t.Echoes {
 		l.Echoes = append(l.Echoes, loader.Echo(e))
@@ -120,9 +119,9 @@ func (p *port) readEvents(ctx context.Context, o *opened) {
 		case <-ctx.Done(): // a last time
 		case <-look.C:
 		}
-		now, clock := time.Now(), loader.Monotonic()
+		now, clock := time.Now(), monotonic()
 		err := o.path.Events(func(e *loader.Event) {
-			told := kernelEvent(e, now.Add(-time.Duration(clock-e.KtimeNS)))
+			told := kernelEvent(e, now.Add(time.Duration(e.KtimeNS-clock)))
 			p.server.Told(p.opts.Iface, &told)
 		})
 		if err != nil && !failed {
@@ -134,11 +133,18 @@ func (p *port) readEvents(ctx context.Context, o *opened) {
 
 func kernelEvent(e *loader.Event, at time.Time) responder.KernelEvent {
 	told := responder.KernelEvent{
-		Time: at, Tag: e.Tag, XID: e.XID, MAC: e.CHAddr, MACLen: e.HLen, HasUUID: e.HasUUID != 0, UUID: e.UUID,
+		Time: at, Tag: e.Tag, XID: binary.BigEndian.Uint32(e.XID[:]), MAC: e.CHAddr, MACLen: e.HLen, HasUUID: e.HasUUID != 0, UUID: e.UUID,
 		Src: netip.AddrPortFrom(netip.AddrFrom4(e.Src), e.SrcPort),
 	}
 	if e.Relay != [4]byte{} {
 		told.Relay = netip.AddrFrom4(e.Relay)
 	}
 	return told
+}
+
+// monotonic is the clock of the kernel's events, in nanoseconds.
+func monotonic() uint64 {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail for this clock
+	return uint64(ts.Nano())
 }

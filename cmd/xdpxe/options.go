@@ -19,6 +19,7 @@ func portOptionsOf(cfg *config.Config, iface string) portOptions {
 			ZeroCopy:      cfg.ZeroCopy,
 			RunDir:        filepath.Dir(cfg.Control),
 		},
-		Address: cfg.Address,
+		Address:       cfg.Address,
+		KernelAnswers: cfg.Kernel.Answers == config.KernelAuto,
 	}
 }
