@@ -45,6 +45,7 @@ type Datapath struct {
 	ring     *Ring
 	beat     *heartbeat // nil: no program; set once
 	offloads *offloads  // nil: not ours to restore
+	tx       txWatch
 	closed   bool
 }
 
