@@ -19,9 +19,7 @@ import (
 var (
 	S     = netip.MustParseAddr("192.0.2.10")
 	C     = netip.MustParseAddr("192.0.2.100")
-	R     = netip.MustParseAddr("198.51.100.1")
 	zero  = netip.IPv4Unspecified()
-	bcast = netip.MustParseAddr("255.255.255.255")
 	start = time.Unix(1_790_000_000, 0)
 )
 
@@ -51,80 +49,15 @@ func answers(t testing.TB, spec policy.Spec) *dhcp.Responder {
 	return dhcp.New(s, dhcp.Options{})
 }
 
-// from67 and from4011 address a request as clients and relays do.
-func from67(m *dhcptest.Message) packet.Packet {
-	meta := packet.Meta{IfIndex: 3, SrcMAC: dhcptest.MAC, DstMAC: [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
-		Src: netip.AddrPortFrom(zero, 68), Dst: netip.AddrPortFrom(bcast, 67)}
-	if m.GIAddr.IsValid() {
-		meta.SrcMAC, meta.DstMAC = [6]byte{2, 0, 0, 0, 0, 1}, lan().MAC
-		meta.Src, meta.Dst = netip.AddrPortFrom(m.GIAddr, 67), netip.AddrPortFrom(S, 67)
-	}
-	return packet.Packet{Meta: meta, Payload: m.Bytes()}
-}
-
-func from4011(m *dhcptest.Message, src netip.Addr) packet.Packet {
-	return packet.Packet{Meta: packet.Meta{IfIndex: 3, SrcMAC: dhcptest.MAC, DstMAC: lan().MAC,
-		Src: netip.AddrPortFrom(src, 4011), Dst: netip.AddrPortFrom(S, 4011)}, Payload: m.Bytes()}
-}
-
-// relayed is a DISCOVER that R passes on with its option 82.
-func relayed(arch uint16) *dhcptest.Message {
-	m := dhcptest.Discover(arch)
-	m.GIAddr, m.Hops = R, 1
-	return m.Add(82, 1, 4, 'e', 't', 'h', '1', 2, 2, 'r', '1', 5, 4, 198, 51, 100, 9)
-}
-
-func tagged(p packet.Packet, ids ...uint16) packet.Packet {
-	for i, id := range ids {
-		p.VLANs[i] = packet.VLAN{TPID: 0x8100, TCI: 0x6000 | id}
-	}
-	p.NumVLANs = uint8(len(ids))
-	return p
-}
-
 // requests are all kinds that a template is made of.
-func requests() map[string]packet.Packet {
-	secs := dhcptest.Discover(7)
-	secs.Secs, secs.Flags = 12, 0
-	ib := dhcptest.Discover(7)
-	ib.HType, ib.HLen = 32, 0
-	guid := dhcptest.Discover(7)
-	guid.HLen, guid.CHAddr = 16, dhcptest.GUID
-	long := dhcptest.Discover(7).Add(43, make([]byte, 250)...)
-	return map[string]packet.Packet{
-		"uefi":         from67(dhcptest.Discover(7)),
-		"bios":         from67(dhcptest.Discover(0)),
-		"http":         from67(dhcptest.DiscoverHTTP(16)),
-		"ipxe":         from67(dhcptest.Discover(7).Add(77, []byte("iPXE")...).Add(175, 1, 2, 3)),
-		"secs":         from67(secs),
-		"infiniband":   from67(ib),
-		"guid":         from67(guid),
-		"no uuid":      from67(dhcptest.Discover(7).Drop(97)),
-		"short uuid":   from67(dhcptest.Discover(7).Set(97, 0, 1, 2)),
-		"odd uuid":     from67(dhcptest.Discover(7).Set(97, append([]byte{255}, dhcptest.GUID[:]...)...)),
-		"split uuid":   from67(dhcptest.Discover(7).Drop(97).Add(97, append([]byte{0}, dhcptest.GUID[:7]...)...).Add(97, dhcptest.GUID[7:]...)),
-		"client id":    from67(dhcptest.Discover(7).Add(61, 1, 0x52, 0x54, 0, 1, 2, 3)),
-		"long id":      from67(dhcptest.Discover(7).Add(61, bytes.Repeat([]byte{7}, 200)...)),
-		"short id":     from67(dhcptest.Discover(7).Add(61, 1)),
-		"split id":     from67(dhcptest.Discover(7).Add(61, 1).Add(61, 2, 3)),
-		"small":        from67(dhcptest.Discover(7).Set(57, 2, 64)),
-		"long":         from67(long),
-		"relayed":      from67(relayed(7)),
-		"relayed bios": from67(relayed(0)),
-		"relayed bare": from67(relayed(7).Drop(82)),
-		"118":          from67(dhcptest.Discover(7).Add(118, 10, 0, 0, 0)),
-		"vlan":         tagged(from67(dhcptest.Discover(7)), 100),
-		"qinq":         tagged(from67(dhcptest.Discover(7)), 100, 7),
-		"priority":     tagged(from67(dhcptest.Discover(7)), 0),
-		"4011":         from4011(dhcptest.BootServerRequest(7, C), C),
-		"4011 bios":    from4011(dhcptest.BootServerRequest(0, zero).Add(61, 1, 2, 3), C),
-		"4011 server":  from4011(dhcptest.BootServerRequest(7, C).Add(54, S.AsSlice()...), C),
-		"4011 routed":  from4011(dhcptest.BootServerRequest(7, netip.MustParseAddr("198.51.100.77")), netip.MustParseAddr("198.51.100.77")),
-		"4011 ciaddr":  from4011(dhcptest.BootServerRequest(7, C), netip.MustParseAddr("192.0.2.101")),
-		"unknown arch": from67(dhcptest.Discover(7).Drop(93).Set(60, []byte("PXEClient")...)),
-		"no file":      from67(dhcptest.Discover(11)),
-	}
-}
+func requests() map[string]packet.Packet { return at.Kinds() }
+
+var at = dhcptest.Vantage{Server: S, ServerMAC: lan().MAC, IfIndex: 3}
+
+func from67(m *dhcptest.Message) packet.Packet                   { return at.From67(m) }
+func from4011(m *dhcptest.Message, src netip.Addr) packet.Packet { return at.From4011(m, src) }
+func relayed(arch uint16) *dhcptest.Message                      { return dhcptest.Relayed(arch) }
+func tagged(p packet.Packet, ids ...uint16) packet.Packet        { return dhcptest.Tagged(p, ids...) }
 
 // policies are such that decisions rest on everything that a rule can name.
 func policies() map[string]policy.Spec {
