@@ -77,23 +77,15 @@ func (p *port) kernelOff(o *opened) string {
 	return ""
 }
 
-// kernelLimits says where the kernel leaves answers to workers.
-func (p *port) kernelLimits(o *opened) (l publish.Limits) {
-	i := o.path.Info()
-	if i.Deliver == loader.Tee {
-		l.Discover = "deliver is tee: others must see DISCOVERs, too (" + i.DeliverWhy + ")"
-	}
-	return l
-}
-
 // serveKernel lets the kernel answer by itself until ctx ends, and returns
 // what makes it stop.
 func (p *port) serveKernel(ctx context.Context, group *errgroup.Group, o *opened) (stop func(), err error) {
 	if p.kernelOff(o) != "" {
 		return func() {}, nil
 	}
-	limits := p.kernelLimits(o)
-	if err := o.path.SetAnswer(limits.Discover == "", limits.BootServer == ""); err != nil {
+	way := p.newWayBack(o)
+	limits := way.limits()
+	if err := way.open(limits); err != nil {
 		return nil, err
 	}
 	p.kernel.Attach(kernelSide{o.path}, limits)
@@ -102,6 +94,7 @@ func (p *port) serveKernel(ctx context.Context, group *errgroup.Group, o *opened
 		return nil
 	})
 	group.Go(func() error { p.readEvents(ctx, o); return nil })
+	group.Go(func() error { return way.watch(ctx) })
 	return func() {
 		if err := p.kernel.Detach(); err != nil {
 			p.log.Warn("what the kernel answered last is not counted", zap.Error(err))
