@@ -36,7 +36,7 @@
 //
 // What the program answers by XDP_TX is lost without a trace where the driver
 // cannot send it: on a veth, as long as nothing polls at its other end. ProbeTX
-// sends a few frames to find out, WatchTX compares what was answered with what
+// sends a frame to find out, WatchTX compares what was answered with what
 // the driver counts as lost. Both are to be called again and again.
 //
 // # Privileges

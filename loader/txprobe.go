@@ -22,12 +22,12 @@ type TX struct {
 //
 //   - in generic mode the kernel's own transmit path sends: it works;
 //   - a veth throws frames away as long as nothing polls at its other end,
-//     which may be in another namespace and out of sight: a few frames are sent,
-//     and the device counts them or does not;
+//     which may be in another namespace and out of sight: a frame is sent, and the
+//     device counts it or does not;
 //   - of another driver it is believed until WatchTX sees otherwise.
 //
 // What is sent on a veth goes from our own MAC to our own MAC: no bridge passes
-// it on and no stack takes it. The answer holds for this moment; the other end
+// it on, and no stack takes it. The answer holds for this moment; the other end
 // changes its mind without notice. Call it at the start, every few seconds and
 // after each change of the network, from a thread in the interface's namespace.
 // An error means that it could not be found out, and OK is false.
@@ -69,7 +69,7 @@ func (d *Datapath) probeDevice(f *netdev.Facts) (TX, error) {
 	}
 	before, err := vethSent(f.Name)
 	if err == nil {
-		err = sendProbes(f)
+		err = sendProbe(f)
 	}
 	if err != nil {
 		return TX{Why: "could not be probed"}, fmt.Errorf("interface %s: probe XDP_TX: %w", f.Name, err)
@@ -81,7 +81,7 @@ func (d *Datapath) probeDevice(f *netdev.Facts) (TX, error) {
 	if after == before {
 		return TX{Why: "the other end of the veth throws away what XDP sends: it needs `ethtool -K PEER gro on`, or an XDP program"}, nil
 	}
-	return TX{OK: true, Why: "frames of a probe reach the other end of the veth"}, nil
+	return TX{OK: true, Why: "what a probe sends reaches the other end of the veth"}, nil
 }
 
 // vethSent counts frames that XDP handed to the other end of a veth, those
@@ -108,7 +108,6 @@ func vethSent(ifname string) (n uint64, err error) {
 }
 
 const (
-	probes = 4 // frames of a probe; one would do
 	// EtherType of frames that mean nothing to anybody (IEEE 802, local experimental).
 	etherProbe = 0x88b5
 	probeLen   = 60 // the shortest Ethernet frame, without its checksum
@@ -133,8 +132,10 @@ type mdContext struct {
 	EgressIfindex                uint32
 }
 
-// sendProbes sends a few frames out of a device as XDP does.
-func sendProbes(f *netdev.Facts) error {
+// sendProbe sends a frame out of a device as XDP does. One run costs some 20 µs;
+// several would cost 1,000 times that, since the kernel's dispatcher then has to
+// learn the program and forget it (bpf_prog_change_xdp).
+func sendProbe(f *netdev.Facts) error {
 	p, err := ebpf.NewProgram(bpf.Probe())
 	if err != nil {
 		return err
@@ -145,7 +146,7 @@ func sendProbes(f *netdev.Facts) error {
 		Data:    frame,
 		Context: mdContext{DataEnd: uint32(len(frame)), IngressIfindex: uint32(f.Index)},
 		Flags:   liveFrames,
-		Repeat:  probes,
+		Repeat:  1,
 	})
 	return err
 }
