@@ -24,7 +24,7 @@ import (
 	"github.com/xdpxe/xdpxe/responder/publish"
 )
 
-// patience is longer than anything here takes; it is never waited out in a test that passes.
+// kernelPatience is longer than anything here takes; it is never waited out in a test that passes.
 const kernelPatience = 20 * time.Second
 
 // kernelRig is a veth pair in a namespace of its own, whose near end is served
@@ -44,6 +44,10 @@ type kernelRig struct {
 }
 
 func newKernelRig(t *testing.T, spec policy.Spec) *kernelRig {
+	return loggingKernelRig(t, spec, zap.NewNop())
+}
+
+func loggingKernelRig(t *testing.T, spec policy.Spec, log *zap.Logger) *kernelRig {
 	t.Helper()
 	xsktest.Namespace(t)
 	near, far := xsktest.Veth(t, 1)
@@ -51,7 +55,7 @@ func newKernelRig(t *testing.T, spec policy.Spec) *kernelRig {
 	// A veth passes on what XDP_TX sends only to an end that has a program
 	// (drivers/net/veth.c, veth_xdp_flush). This one passes all on.
 	xsktest.Redirect(t, far, xsktest.Native)
-	r := &kernelRig{t: t, near: near, client: xsktest.OpenTap(t, far), server: responder.New(zap.NewNop())}
+	r := &kernelRig{t: t, near: near, client: xsktest.OpenTap(t, far), server: responder.New(log)}
 	path, err := loader.Open(loader.Options{Iface: near.Name, Datapath: loader.Native, Deliver: loader.Steal, Stale: time.Minute})
 	if err != nil {
 		t.Fatal(err)
