@@ -10,7 +10,7 @@ const rulesShown = 20
 
 // kernel says what the XDP programs answer by themselves, and what not.
 func (p *statusText) kernel() {
-	rows := [][]string{{"INTERFACE", "STATE", "KINDS", "MACHINES", "NOT TOLD OF"}}
+	rows := [][]string{{"INTERFACE", "STATE", "KINDS", "MACHINES", "EVENTS DROPPED"}}
 	for i := range p.st.Interfaces {
 		n := &p.st.Interfaces[i]
 		k := n.Kernel
