@@ -91,6 +91,18 @@ enum reason {
 	REASON_IGNORED_TEED, /* the same where others must see the request: passed */
 	REASON_BROKEN,       /* the reply could not be written to its end: aborted */
 
+	/* Dropped by the guard (guard.h), or only the copy withheld and the
+	 * original passed, where it would have been teed. */
+	REASON_GUARD_SOURCE,      /* this client asks too often */
+	REASON_GUARD_REQUESTS,    /* more requests than user space is given */
+	REASON_GUARD_BROADCASTS,  /* more than are answered to everybody */
+	REASON_GUARD_STRAY,       /* to our socket on 4011, and no PXE request: more than it is given */
+	REASON_GUARD_TFTP_SOURCE, /* this address asks the file server too often */
+	REASON_GUARD_TFTP,        /* more requests than the file server is given */
+	REASON_WITHHELD_SOURCE,
+	REASON_WITHHELD_REQUESTS,
+	REASON_WITHHELD_BROADCASTS,
+
 	NUM_REASONS,
 };
 
@@ -126,6 +138,84 @@ struct class_entry {
 	__u64 prefix[MAX_CLASS_LEN / 8];
 	__u64 mask[MAX_CLASS_LEN / 8];
 	__u64 len;
+};
+
+/* A token comes every cost ns, 0: no bound; a bucket is full after depth ns. */
+struct limit {
+	__u64 cost;
+	__u64 depth;
+};
+
+/* An entry of buckets_map: a token bucket that all CPUs share. */
+struct bucket {
+	struct limit limit;
+	__u64 empty; /* when it would have been empty, had it only been filled since; 0: it is full */
+};
+
+/* buckets_map. A budget has two: one for all, and one that only those who
+ * asked before take from, first. */
+enum budget {
+	BUDGET_REQUESTS,
+	BUDGET_REQUESTS_KNOWN,
+	BUDGET_BROADCASTS,
+	BUDGET_BROADCASTS_KNOWN,
+	BUDGET_TFTP,
+	BUDGET_TFTP_KNOWN,
+	BUDGET_SAMPLES, /* of what is refused */
+
+	NUM_BUDGETS,
+};
+
+/* guard_map[0]. Zero: the guard is off. */
+struct guard {
+	struct limit source;      /* of a DHCP client */
+	struct limit tftp_source; /* of an address */
+	__u64 seed;               /* of hashes, drawn when the maps are made */
+	__u64 clock_add;          /* ns added to the clock: tests move it */
+	__u32 on;
+	__u32 filter_mask; /* entries of filter_map, a power of two, less one */
+	__u16 tftp_port;   /* that the file server takes requests on, 0: none */
+	__u16 tftp_single; /* its data come and go by that port too */
+	__u32 strays;      /* what is passed to 4011 ends in our own socket */
+};
+
+enum source_kind {
+	SOURCE_DHCP,
+	SOURCE_TFTP,  /* of a file request */
+	SOURCE_STRAY, /* of what is no PXE request, to 4011 */
+};
+
+/* Who asks: a key of sources_map. In words of 8 bytes, and without padding. */
+struct source {
+	enum source_kind kind;
+	__be32 addr;     /* giaddr; else the source address */
+	__u8 chaddr[16]; /* zeros but for SOURCE_DHCP */
+} __attribute__((aligned(8)));
+
+/*
+ * filter_map is a Bloom filter in two generations that take turns every
+ * FILTER_NS; their entries alternate. An identity has two bits in each word of
+ * one entry. The upper 8 bits of a word are the number of the turn that it was
+ * written in; one of an earlier turn is empty.
+ */
+#define FILTER_NS 6000000000ULL
+#define FILTER_WORDS 4
+#define FILTER_BITS 56
+
+struct filter_entry {
+	__u64 word[FILTER_WORDS];
+};
+
+/* A record of samples_map: one of those that the guard dropped. */
+struct sample {
+	__u64 ktime_ns; /* CLOCK_MONOTONIC, coarse */
+	enum reason reason;
+	__be32 src;
+	__u8 mac[6];   /* the frame's source */
+	__u16 known;   /* asked before */
+	__u16 vid[2];  /* as in addr_key */
+	__u32 ifindex; /* the device the program is attached to */
+	struct source who;
 };
 
 /* Head of a record in requests_map; len bytes of frame follow, as received. */

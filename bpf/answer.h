@@ -196,7 +196,12 @@ __noinline enum reason send_reply(struct xdp_md *ctx, __u32 slot)
 	if (!s || !r)
 		return GO_ON;
 	rest = r->len - BOOTP_SNAME;
-	if (rest == 0 || rest > sizeof(r->rest) || !one_buffer(ctx, s->ask.frame_len))
+	if (rest > sizeof(r->rest))
+		return GO_ON;
+	/* Two comparisons: the verifier does not follow the one of rest - 1
+	 * that clang would make of them. */
+	barrier_var(rest);
+	if (rest == 0 || !one_buffer(ctx, s->ask.frame_len))
 		return GO_ON;
 	checks = checksums(s, r);
 	grow = s->ask.payload + r->len - s->ask.frame_len;

@@ -44,6 +44,22 @@ func BenchmarkOptions(b *testing.B) {
 	}
 }
 
+// BenchmarkTemplates is what an answer costs, by kind of request; "flat" is an
+// OVMF-like DISCOVER of 389 bytes.
+func BenchmarkTemplates(b *testing.B) {
+	for _, c := range requests {
+		b.Run(c.name, func(b *testing.B) {
+			benchRow(b, &row{frame: c.frame, settings: &answering, template: func(*Template) {}, want: Answered})
+		})
+	}
+	b.Run("flat, for one machine", func(b *testing.B) {
+		benchRow(b, &row{settings: &answering, template: exact([4]byte{}), want: Answered})
+	})
+	b.Run("none that fits", func(b *testing.B) {
+		benchRow(b, &row{settings: &answering, template: func(t *Template) { t.Request[offSName]++ }, want: Stolen})
+	})
+}
+
 func benchRow(b *testing.B, r *row) {
 	k := loadKernel(b, testStale, 8<<20)
 	rd := k.records(b)

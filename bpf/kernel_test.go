@@ -45,6 +45,12 @@ func loadKernel(tb testing.TB, stale uint64, ring uint32) *kernel {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return loadSpecKernel(tb, spec, stale, ring)
+}
+
+// loadSpecKernel loads a spec that has been changed.
+func loadSpecKernel(tb testing.TB, spec *ebpf.CollectionSpec, stale uint64, ring uint32) *kernel {
+	tb.Helper()
 	if err := spec.Variables[StaleNS].Set(stale); err != nil {
 		tb.Fatal(err)
 	}
@@ -188,7 +194,12 @@ func (k *kernel) answer(tb testing.TB, in []byte, ctx *xdpContext) (Reason, []by
 // records opens the ring buffer; drain empties it.
 func (k *kernel) records(tb testing.TB) *ringbuf.Reader {
 	tb.Helper()
-	rd, err := ringbuf.NewReader(k.Maps[RequestsMap])
+	return openRing(tb, k, RequestsMap)
+}
+
+func openRing(tb testing.TB, k *kernel, name string) *ringbuf.Reader {
+	tb.Helper()
+	rd, err := ringbuf.NewReader(k.Maps[name])
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -59,6 +59,42 @@ struct {
 	__type(value, __u64);
 } counters_map SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct guard);
+} guard_map SEC(".maps");
+
+/* By enum budget. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, NUM_BUDGETS);
+	__type(key, __u32);
+	__type(value, struct bucket);
+} buckets_map SEC(".maps");
+
+/* Who asked before; 8 MiB a generation. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << 19);
+	__type(key, __u32);
+	__type(value, struct filter_entry);
+} filter_map SEC(".maps");
+
+/* The token bucket of each who asked before, as bucket.empty. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 16);
+	__type(key, struct source);
+	__type(value, __u64);
+} sources_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 17);
+} samples_map SEC(".maps");
+
 /* The number of the templates that hold; 0: none. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -179,6 +215,7 @@ struct scratch {
 	struct event event;
 	__u64 event_window; /* what ktime >> EVENT_WINDOW was */
 	__u32 event_count;  /* written in it */
+	struct sample sample;
 };
 
 struct {

@@ -20,6 +20,11 @@ func TestEveryReasonHasARow(t *testing.T) {
 	for _, r := range rows {
 		seen[r.want] = true
 	}
+	for _, c := range guardCases {
+		for _, s := range c.steps {
+			seen[s.want] = true
+		}
+	}
 	for r := range NumReasons {
 		// Only a kernel that takes the reply's head and not its rest would end in Broken.
 		if !seen[r] && r != Broken {

@@ -225,6 +225,7 @@ var rows = []row{
 	{name: "ignored where others see it", template: silence, want: IgnoredTeed},
 	{name: "template, but the daemon is dead", beat: off(-testStale - 1e9), template: silence, want: HeartbeatStale},
 	{name: "template, not steered", settings: both(DeliverNone), template: silence, want: NotSteered},
+	{name: "template, frame in two buffers", settings: &answering, template: func(*Template) {}, linear: 300, want: Stolen},
 	{name: "template for another", settings: &answering, template: func(t *Template) { t.Dst[0]++ }, want: Stolen},
 }
 

@@ -19,6 +19,11 @@ const (
 	XSKsMap      = "xsks_map"      // XSKMAP: RX queue -> AF_XDP socket
 	RequestsMap  = "requests_map"  // RINGBUF of RequestHeader and frame
 	CountersMap  = "counters_map"  // PERCPU_ARRAY[NumReasons] of uint64
+	GuardMap     = "guard_map"     // ARRAY[1] of Guard
+	BucketsMap   = "buckets_map"   // ARRAY[NumBudgets] of Bucket
+	FilterMap    = "filter_map"    // ARRAY[FilterEntries], the program's own
+	SourcesMap   = "sources_map"   // LRU_HASH Source -> uint64, the program's own
+	SamplesMap   = "samples_map"   // RINGBUF of Sample
 	ScratchMap   = "scratch_map"   // PERCPU_ARRAY[1], the program's own
 
 	// Tier 0; abi.h says how they hang together.
@@ -48,6 +53,15 @@ const RingSize = 4 << 20
 
 // EventRingSize is the default size of events_map in bytes.
 const EventRingSize = 1 << 20
+
+// Default sizes of the guard's tables, in entries. A loader may set MaxEntries
+// of the spec: of filter_map to another power of two, which Guard.FilterMask then
+// follows, of sources_map to any number.
+const (
+	FilterEntries   = 1 << 19 // of FilterEntrySize bytes, half of them for each generation
+	FilterEntrySize = 32
+	SourcesEntries  = 1 << 16
+)
 
 // LoadSpec returns the program and its maps, ready to be changed and loaded.
 // Each call returns a new one, which is the caller's.

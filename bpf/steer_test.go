@@ -179,21 +179,3 @@ func TestCapabilities(t *testing.T) {
 	}
 	coll.Close()
 }
-
-// TestVerifierCost keeps the program small, so that what is added to it is
-// seen: the kernel's limit is 1,000,000 instructions.
-func TestVerifierCost(t *testing.T) {
-	k := loadKernel(t, testStale, testRing)
-	info, err := k.prog.Info()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, ok := info.VerifiedInstructions()
-	if !ok {
-		t.Skip("needs a kernel that tells the number of verified instructions (Linux 5.16)")
-	}
-	t.Logf("%d instructions verified", n)
-	if n > 20_000 {
-		t.Errorf("%d instructions verified, want at most 20,000", n)
-	}
-}

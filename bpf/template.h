@@ -12,6 +12,7 @@
 #include "answer.h"
 #include "dhcp.h"
 #include "event.h"
+#include "guard.h"
 #include "maps.h"
 #include "parse.h"
 #include "stats.h"
@@ -183,6 +184,9 @@ __noinline enum reason obey(struct xdp_md *ctx)
 	} else {
 		if (!may_answer(s->ask.port, s->ask.how))
 			return GO_ON;
+		r = guard(ctx, s->ask.payload, s->ask.port, s->ask.vid[0] | (__u32)s->ask.vid[1] << 16, WORK_ANSWER);
+		if (r != GO_ON)
+			return r;
 		r = send_reply(ctx, s->ask.verdict.reply - 1);
 		if (r != REASON_ANSWERED)
 			return r;

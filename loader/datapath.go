@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/xdpxe/xdpxe/bpf"
 	"github.com/xdpxe/xdpxe/loader/netdev"
@@ -50,6 +51,9 @@ type Datapath struct {
 	offloads *offloads // nil: not ours to restore
 	tx       txWatch
 	closed   bool
+
+	guardSeed uint64          // of the guard's hashes
+	samples   *ringbuf.Reader // of what it refused; nil: no program
 }
 
 // Tier says what was opened.
@@ -189,6 +193,9 @@ func (d *Datapath) Close() error {
 	errs = append(errs, d.detach())
 	if d.ring != nil {
 		errs = append(errs, d.ring.Close())
+	}
+	if d.samples != nil {
+		errs = append(errs, d.samples.Close())
 	}
 	if d.beat != nil {
 		errs = append(errs, d.beat.close())

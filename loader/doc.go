@@ -39,6 +39,19 @@
 // sends a frame to find out, WatchTX compares what was answered with what
 // the driver counts as lost. Both are to be called again and again.
 //
+// # Templates
+//
+// Publish makes the program answer or ignore requests by itself (bpf.Template),
+// Void ends that for all templates at once, with one store. Templates carry the
+// Generation that was taken before the policy was read that they come from: one
+// that comes late, from a policy that is no more, is refused.
+//
+// Slots and hash elements that the program may be reading are never used again.
+// For a new generation it is told that there is none; when every run that began
+// before has ended (an RCU grace period), the maps are emptied, and the number of
+// the new one is stored with its first template. Maps that are full begin one,
+// at most every 10 s: what is asked for then finds room.
+//
 // # Privileges
 //
 // CAP_BPF (program and maps), CAP_NET_ADMIN (XDP, offloads) and CAP_NET_RAW

@@ -24,6 +24,7 @@ func (l *ladder) load() error {
 	if err := l.o.Templates.apply(spec); err != nil {
 		return err
 	}
+	sizeGuard(spec, &l.o)
 	d := l.d
 	if d.coll, err = ebpf.NewCollection(spec); err != nil {
 		return err
@@ -45,6 +46,9 @@ func (l *ladder) load() error {
 	if d.ring, err = newRing(d.coll.Maps[bpf.RequestsMap]); err != nil {
 		return err
 	}
+	if err := d.openSamples(); err != nil {
+		return err
+	}
 	info, err := d.coll.Programs[bpf.ProgramName].Info()
 	if err != nil {
 		return fmt.Errorf("program info: %w", err)
@@ -59,6 +63,9 @@ func (d *Datapath) release() {
 	if d.ring != nil {
 		_ = d.ring.Close()
 	}
+	if d.samples != nil {
+		_ = d.samples.Close()
+	}
 	if d.beat != nil {
 		_ = d.beat.close()
 	}
@@ -71,7 +78,7 @@ func (d *Datapath) release() {
 	if d.coll != nil {
 		d.coll.Close()
 	}
-	d.coll, d.ring, d.beat, d.table, d.events = nil, nil, nil, nil, nil
+	d.coll, d.ring, d.beat, d.samples, d.table, d.events = nil, nil, nil, nil, nil, nil
 	d.info.ProgramID, d.info.ProgramTag = 0, ""
 }
 

@@ -22,6 +22,10 @@ type Options struct {
 	ZeroCopy      bool          // ask for AF_XDP zero-copy; copy mode where the driver cannot
 	Templates     TemplateOptions
 	Frames        int // UMEM frames of 2 KiB for each queue, a power of two; 0: by number of queues
+	// GuardFilter is the size in bytes of what the guard remembers of a few
+	// seconds, a power of two of 1 KiB at least (twice that is taken), and
+	// GuardSources of how many it keeps count; 0: DefaultFilter, DefaultSources.
+	GuardFilter, GuardSources int
 	// RunDir keeps what a crash would leave changed (offloads); made when
 	// needed. Empty: nothing is kept, and only Close restores.
 	RunDir string
@@ -52,6 +56,15 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Stale < 100*time.Millisecond {
 		return o, fmt.Errorf("interface %s: heartbeat of %v: less than 100ms", o.Iface, o.Stale)
+	}
+	if o.GuardFilter == 0 {
+		o.GuardFilter = DefaultFilter
+	}
+	if o.GuardFilter < 1024 || o.GuardFilter > 1<<30 || o.GuardFilter&(o.GuardFilter-1) != 0 {
+		return o, fmt.Errorf("interface %s: guard's filter of %d bytes: no power of two from 1 KiB to 1 GiB", o.Iface, o.GuardFilter)
+	}
+	if o.GuardSources == 0 {
+		o.GuardSources = DefaultSources
 	}
 	return o, nil
 }

@@ -12,6 +12,9 @@
 // serial numbers; the xid is the serial number added to the first xid, and the
 // machine is the serial number modulo the number of machines.
 //
+// A [Flood] sends one frame with random numbers in it, at a rate that is kept to,
+// and counts no replies.
+//
 // # Counting
 //
 // Each request has a slot, by its serial number, with the time that it left. A

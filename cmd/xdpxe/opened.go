@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/flood"
 	"github.com/xdpxe/xdpxe/loader"
 	"github.com/xdpxe/xdpxe/loader/netdev"
 	"github.com/xdpxe/xdpxe/responder"
@@ -25,6 +26,10 @@ type opened struct {
 	path     *loader.Datapath
 	workers  []portWorker
 	lastBeat atomic.Int64 // unix nanoseconds; 0: none yet
+
+	foreignBINL bool           // another process holds UDP 4011 on one of the devices
+	floods      *flood.Watch   // of the supervisor
+	flooding    []flood.Source // what the guard refused last, for status
 }
 
 // portWorker is one connection and the tier that its answers count for.
@@ -42,7 +47,7 @@ func openPort(opts portOptions, facts *netdev.Facts, boot *bootSockets, log *zap
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{facts: facts, path: path}
+	o := &opened{facts: facts, path: path, floods: flood.New(nil)}
 	if facts.Bridge != "" {
 		if b, err := netdev.Read(facts.Bridge); err == nil {
 			o.bridge = b.Index
@@ -111,6 +116,7 @@ func (o *opened) listenUDP(name string, index int, boot *bootSockets, log *zap.L
 		case err == nil:
 			o.add(c, tierSocket)
 		case o.path.Tier() != loader.Socket && errors.Is(err, syscall.EADDRINUSE):
+			o.foreignBINL = true
 			log.Info("what XDP leaves to the stack goes to another process", zap.Error(portError(err, port)))
 		case errors.Is(err, syscall.EADDRINUSE):
 			return fmt.Errorf("interface %s: %w; stop it, or let `datapath: auto` take requests in front of it", name, portError(err, port))

@@ -17,6 +17,8 @@ func portOptionsOf(cfg *config.Config, iface string) portOptions {
 			VendorClasses: cfg.VendorClasses,
 			Stale:         cfg.Heartbeat,
 			ZeroCopy:      cfg.ZeroCopy,
+			GuardFilter:   int(cfg.Guard.Memory),
+			GuardSources:  cfg.Guard.Clients,
 			RunDir:        filepath.Dir(cfg.Control),
 		},
 		Address:       cfg.Address,

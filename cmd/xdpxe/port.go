@@ -25,9 +25,10 @@ const (
 	retryOpen = 5 * time.Second
 	// ownChanges is how long a failed attempt's own notices may take to come.
 	ownChanges = 500 * time.Millisecond
-	// holderCheck is how often `deliver: auto` looks for another holder of
-	// UDP 67: a DHCP server may be started or stopped after us.
-	holderCheck = 5 * time.Second
+	// lookEvery is how often `deliver: auto` looks for another holder of
+	// UDP 67, since a DHCP server may be started or stopped after us, and how
+	// often what the guard refused is looked at.
+	lookEvery = 5 * time.Second
 )
 
 // errReopen says that the interface changed in a way that only a new datapath can follow.
@@ -52,14 +53,15 @@ type port struct {
 	changed chan struct{} // holds one notice of a network change
 
 	mu    sync.Mutex
+	guard loader.Guard
 	open  *opened // nil while nothing is served
 	state string  // why nothing is served
 	past  totals  // of datapaths that were closed
 }
 
-func newPort(opts portOptions, server *responder.Server, links *linkTable, boot *bootSockets, log *zap.Logger) *port {
+func newPort(opts portOptions, guard loader.Guard, server *responder.Server, links *linkTable, boot *bootSockets, log *zap.Logger) *port {
 	return &port{
-		opts: opts, server: server, links: links, boot: boot, kernel: server.Publisher(opts.Iface), log: log.With(zap.String("iface", opts.Iface)),
+		opts: opts, guard: guard, server: server, links: links, boot: boot, kernel: server.Publisher(opts.Iface), log: log.With(zap.String("iface", opts.Iface)),
 		changed: make(chan struct{}, 1), state: "starting",
 	}
 }
@@ -134,8 +136,12 @@ func (p *port) serve(ctx context.Context, up func()) error {
 		return err
 	}
 	p.mu.Lock()
+	err = p.applyGuard(o)
 	p.open, p.state = o, ""
 	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	o.announce(p.log)
 
 	group, ctx := errgroup.WithContext(ctx)
@@ -210,13 +216,14 @@ func (p *port) keepBeating(ctx context.Context, o *opened) {
 
 // supervise follows changes until ctx ends or the datapath must be opened anew.
 func (p *port) supervise(ctx context.Context, o *opened) error {
-	holders := time.NewTicker(holderCheck)
-	defer holders.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-holders.C:
+		case now := <-look.C:
+			p.watchFloods(o, now)
 			if why := o.deliverChanged(p.opts); why != "" {
 				return fmt.Errorf("%w: %s", errReopen, why)
 			}

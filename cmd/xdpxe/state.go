@@ -110,6 +110,9 @@ func (p *port) status(now time.Time) control.Interface {
 			st.Attach, st.Deliver = string(i.Mode), string(i.Deliver)
 		}
 		st.Networks, st.Kernel = networksOf(o.facts), p.kernelStatus()
+		for i := range o.flooding {
+			st.Floods = append(st.Floods, floodOf(&o.flooding[i]))
+		}
 		st.Alive = p.alive(now)
 		if at := o.lastBeat.Load(); at != 0 && st.Attach != "" {
 			st.BeatAge = now.Sub(time.Unix(0, at)).Seconds()

@@ -92,6 +92,10 @@ func busy() control.Status {
 					Why: []string{"DISCOVER: deliver is tee, so that others see DISCOVERs, too"}},
 				XDP:  []control.XDPCount{{Reason: "xsk", Packets: 120}, {Reason: "not_pxe", Packets: 34567}},
 				Wire: control.Wire{Received: 120, Sent: 118, BadFrames: 1, Dropped: 2},
+				Floods: []control.Flood{
+					{Reason: "guard_requests", Packets: 28_999_000, Rate: 483317, MAC: "02:00:00:00:00:01", VLAN: "10", Relay: "198.51.100.1", Address: "198.51.100.1", Clients: 1190, Samples: 1198},
+					{Reason: "guard_source", Packets: 6000, Rate: 100, MAC: "52:54:00:00:00:09", Client: "52:54:00:00:00:09", Clients: 1, Samples: 2},
+				},
 			},
 			{
 				Name: "eth1", Index: 3, State: control.StateServing, Tier: "ringbuf", Attach: "generic", Deliver: "tee", Queues: 1, BeatAge: 1.5,

@@ -56,6 +56,7 @@ type Config struct {
 	Policy *policy.Snapshot // the same, compiled
 
 	TFTP    TFTP
+	Guard   Guard
 	Metrics Metrics
 	Log     Log
 
@@ -173,6 +174,7 @@ func Default() *Config {
 		TFTP: TFTP{Port: DefaultTFTPPort, MaxWindow: DefaultMaxWindow, MaxTransfers: DefaultMaxTransfers, GSO: true,
 			Queue: 1024, PerClient: TFTPLimits{Requests: 200}, PerNetwork: TFTPLimits{Requests: 2000}, NetworkBits: [2]int{24, 64},
 			Retransmit: TFTPRetransmit{time.Second, 20 * time.Millisecond, 4 * time.Second, 30 * time.Second, 15 * time.Second}},
+		Guard:   defaultGuard(),
 		Metrics: Metrics{Listen: "127.0.0.1:9469"},
 		Log:     Log{Level: "info", Format: "console"},
 	}

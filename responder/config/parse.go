@@ -139,6 +139,7 @@ func (r *reader) schema(c *Config) map[string]setter {
 			"per-network":   r.section(r.networkLimits(&c.TFTP)),
 			"retransmit":    r.section(r.retransmit(&c.TFTP.Retransmit)),
 		}),
+		"guard":   r.section(r.guard(&c.Guard)),
 		"metrics": r.section(map[string]setter{"listen": r.listen(&c.Metrics.Listen)}),
 		"log": r.section(map[string]setter{
 			"level":  r.oneOf(&c.Log.Level, "debug", "info", "warn", "error"),
@@ -266,6 +267,7 @@ func (r *reader) finish(c *Config) {
 		r.fail(r.places.find("tftp.data-ports"), "one or the other", "tftp.data-ports: there are none with single-port")
 	}
 	r.order(&c.TFTP.Retransmit)
+	r.checkGuard(&c.Guard)
 	err := c.compile()
 	if err == nil {
 		c.warn()

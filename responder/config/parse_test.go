@@ -63,6 +63,19 @@ func TestMistakes(t *testing.T) {
 			`x.yaml:1:30: tftp.retransmit.initial: bad duration "2" (with a unit, as in 2s or 500ms)`,
 			`x.yaml:1:40: tftp.retransmit.floor: 1us is out of bounds (1ms to 1m0s)`,
 		}},
+		{"guard", "guard:\n  enabled: maybe\n  per-client: {rate: -1, burst: 0}\n  requests: {rate: 20000000, known: 100, share: 1}\n  memory: 3MiB\n  clients: 10\n", []string{
+			`x.yaml:2:12: guard.enabled: must be true or false, not "maybe"`,
+			`x.yaml:3:22: guard.per-client.rate: -1 is out of bounds (0 to 10000000)`,
+			`x.yaml:3:33: guard.per-client.burst: 0 is out of bounds (1 to 10000000)`,
+			`x.yaml:4:20: guard.requests.rate: 20000000 is out of bounds (0 to 10000000)`,
+			`x.yaml:4:37: guard.requests.known: 100 is out of bounds (0 to 99)`,
+			`x.yaml:4:42: unknown key "share" (known here: burst, known, rate)`,
+			`x.yaml:5:11: guard.memory: must be a power of two from 64KiB to 1GiB (64KiB, 128KiB, … 8MiB, … 1GiB)`,
+			`x.yaml:6:12: guard.clients: 10 is out of bounds (1024 to 16777216)`,
+		}},
+		{"guard's memory", "guard: {memory: 8 apples}\n", []string{`x.yaml:1:17: guard.memory: bad size "8 apples" (as in 1000000, 500MB or 2GiB)`}},
+		{"a burst that cannot be split", "guard: {tftp: {burst: 30}}\n", []string{
+			`x.yaml:1:23: guard.tftp: a burst of 30 cannot be split into 97 % and the rest (a larger burst, or known: 0)`}},
 		{"waits in the wrong order", "tftp: {retransmit: {ceiling: 100ms}}\n", []string{`x.yaml:1:30: tftp.retransmit: initial of 1s is more than ceiling, 100ms`}},
 		{"waits in the wrong order, by the lower", "tftp: {retransmit: {unanswered: 40s}}\n", []string{`x.yaml:1:33: tftp.retransmit: unanswered of 40s is more than give-up, 30s`}},
 		{"data ports over the port", "tftp: {data-ports: 60-70}\n", []string{`x.yaml:1:20: tftp.data-ports: contains the port of requests, 69`}},
@@ -327,6 +340,8 @@ tftp: {port: 6969, max-window: 8, max-blksize: 1400, max-transfers: 5, gso: fals
   queue: 7, burst: 4, bandwidth: 2.5Gbit, per-client: {transfers: 2, requests: 3, bandwidth: 800 Mbit},
   per-network: {transfers: 4, requests: 5, bandwidth: 100kbit, ipv4: 16, ipv6: 48},
   retransmit: {initial: 2s, floor: 1ms, ceiling: 3s, give-up: 20s, unanswered: 10s}}
+guard: {enabled: false, per-client: {rate: 1, burst: 2}, per-tftp-client: {rate: 3, burst: 4}, requests: {rate: 5, burst: 600, known: 7},
+  broadcasts: {rate: 8, burst: 900, known: 10}, tftp: {rate: 0, burst: 11, known: 0}, memory: 1MiB, clients: 2048}
 metrics: {listen: ""}
 log: {level: debug, format: json}
 `))
@@ -345,6 +360,10 @@ log: {level: debug, format: json}
 			Queue:    7, Burst: 4, Bandwidth: 312_500_000, PerClient: TFTPLimits{2, 3, 100_000_000},
 			PerNetwork: TFTPLimits{4, 5, 12_500}, NetworkBits: [2]int{16, 48}, Retransmit: TFTPRetransmit{2 * time.Second, time.Millisecond, 3 * time.Second, 20 * time.Second, 10 * time.Second},
 		}, Log: Log{"debug", "json"},
+		Guard: Guard{
+			PerClient: GuardRate{1, 2}, PerTFTPClient: GuardRate{3, 4}, Requests: GuardBudget{GuardRate{5, 600}, 7},
+			Broadcasts: GuardBudget{GuardRate{8, 900}, 10}, TFTP: GuardBudget{GuardRate{0, 11}, 0}, Memory: 1 << 20, Clients: 2048,
+		},
 	}
 	want.Spec = policy.Spec{
 		Default: "linux",

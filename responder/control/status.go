@@ -67,6 +67,8 @@ type Interface struct {
 	Kernel *Kernel    `json:"kernel,omitempty"` // what the XDP program answers by itself; absent without one
 	XDP    []XDPCount `json:"xdp,omitempty"`    // only reasons that occurred
 	Wire   Wire       `json:"wire"`
+
+	Floods []Flood `json:"floods,omitempty"` // what the guard refuses now: of the last report, a minute old at most
 }
 
 // StateServing is the State of an interface whose requests are being answered.
@@ -119,6 +121,21 @@ type Coverage struct {
 type XDPCount struct {
 	Reason  string `json:"reason"`
 	Packets uint64 `json:"packets"`
+}
+
+// Flood is where packets come from that the guard refuses. What is empty is
+// not common to most of them.
+type Flood struct {
+	Reason  string  `json:"reason"`  // as in XDPCount
+	Packets uint64  `json:"packets"` // since the report before
+	Rate    float64 `json:"per_second"`
+	MAC     string  `json:"mac,omitempty"` // the frames' source
+	VLAN    string  `json:"vlan,omitempty"`
+	Address string  `json:"address,omitempty"`
+	Relay   string  `json:"relay,omitempty"`
+	Client  string  `json:"client,omitempty"` // hardware address of a DHCP client
+	Clients int     `json:"clients"`          // different ones in so many samples
+	Samples int     `json:"samples"`
 }
 
 // Wire adds up the transports' own counters, in packets.
