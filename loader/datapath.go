@@ -49,6 +49,7 @@ type Datapath struct {
 	events   *events     // nil: no program; set once
 	answer   answer
 	offloads *offloads // nil: not ours to restore
+	tx       txWatch
 	closed   bool
 
 	guardSeed uint64          // of the guard's hashes

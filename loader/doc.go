@@ -32,6 +32,13 @@
 // Nothing is taken from the interface before the first Beat, nor once the
 // heartbeat is older than Options.Stale.
 //
+// # Sending back
+//
+// What the program answers by XDP_TX is lost without a trace where the driver
+// cannot send it: on a veth, as long as nothing polls at its other end. ProbeTX
+// sends a frame to find out, WatchTX compares what was answered with what
+// the driver counts as lost. Both are to be called again and again.
+//
 // # Templates
 //
 // Publish makes the program answer or ignore requests by itself (bpf.Template),

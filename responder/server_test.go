@@ -31,7 +31,7 @@ func newRack(t *testing.T, spec policy.Spec, links Links) *rack {
 	r.SetLinks(links)
 	ctx, stop := context.WithCancel(t.Context())
 	r.stop = stop
-	go func() { r.end <- r.Serve(ctx, r.wire, "eth0", "native") }()
+	go func() { r.end <- r.Serve(ctx, r.wire, "eth0", "native", nil) }()
 	return r
 }
 

@@ -21,6 +21,7 @@ func portOptionsOf(cfg *config.Config, iface string) portOptions {
 			GuardSources:  cfg.Guard.Clients,
 			RunDir:        filepath.Dir(cfg.Control),
 		},
-		Address: cfg.Address,
+		Address:       cfg.Address,
+		KernelAnswers: cfg.Kernel.Answers == config.KernelAuto,
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/xdpxe/xdpxe/loader"
 	"github.com/xdpxe/xdpxe/loader/netdev"
 	"github.com/xdpxe/xdpxe/responder"
+	"github.com/xdpxe/xdpxe/responder/publish"
 )
 
 const (
@@ -36,7 +37,8 @@ var errReopen = errors.New("interface changed")
 // portOptions are what of the configuration a port depends on.
 type portOptions struct {
 	loader.Options
-	Address netip.Addr // boot server address in replies; invalid: the interface's
+	Address       netip.Addr // boot server address in replies; invalid: the interface's
+	KernelAnswers bool       // the program answers by itself what it can
 }
 
 // port serves one network interface and the VLAN devices on it, and follows
@@ -46,6 +48,7 @@ type port struct {
 	server  *responder.Server
 	links   *linkTable
 	boot    *bootSockets
+	kernel  *publish.Publisher
 	log     *zap.Logger
 	changed chan struct{} // holds one notice of a network change
 
@@ -58,7 +61,7 @@ type port struct {
 
 func newPort(opts portOptions, guard loader.Guard, server *responder.Server, links *linkTable, boot *bootSockets, log *zap.Logger) *port {
 	return &port{
-		opts: opts, guard: guard, server: server, links: links, boot: boot, log: log.With(zap.String("iface", opts.Iface)),
+		opts: opts, guard: guard, server: server, links: links, boot: boot, kernel: server.Publisher(opts.Iface), log: log.With(zap.String("iface", opts.Iface)),
 		changed: make(chan struct{}, 1), state: "starting",
 	}
 }
@@ -142,8 +145,17 @@ func (p *port) serve(ctx context.Context, up func()) error {
 	o.announce(p.log)
 
 	group, ctx := errgroup.WithContext(ctx)
+	stopKernel, err := p.serveKernel(ctx, group, o)
+	if err != nil {
+		return err
+	}
+	defer stopKernel()
 	for _, w := range o.workers {
-		group.Go(func() error { return p.server.Serve(ctx, w.conn, p.opts.Iface, w.tier) })
+		var offers *publish.Offers
+		if w.tier != tierSocket {
+			offers = p.kernel.Offers()
+		}
+		group.Go(func() error { return p.server.Serve(ctx, w.conn, p.opts.Iface, w.tier, offers) })
 	}
 	o.watchReplies(ctx, group, p.server, p.opts.Iface, p.log)
 	group.Go(func() error { return p.supervise(ctx, o) })

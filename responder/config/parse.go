@@ -111,6 +111,7 @@ func (r *reader) schema(c *Config) map[string]setter {
 		"datapath":       r.oneOf(&c.Datapath, DatapathAuto, DatapathNative, DatapathGeneric, DatapathRingbuf, DatapathSocket),
 		"deliver":        r.oneOf(&c.Deliver, DeliverAuto, DeliverSteal, DeliverTee),
 		"zero-copy":      r.boolean(&c.ZeroCopy),
+		"kernel":         r.section(map[string]setter{"answers": r.oneOf(&c.Kernel.Answers, KernelAuto, KernelOff)}),
 		"heartbeat":      r.duration(&c.Heartbeat, MinHeartbeat, MaxHeartbeat),
 		"bpffs":          r.absolute(&c.BPFFS),
 		"control":        r.absolute(&c.Control),
