@@ -45,10 +45,31 @@ func (d Deliver) String() string {
 type Settings struct {
 	Deliver67   Deliver
 	Deliver4011 Deliver
-	// Answer67 and Answer4011 let templates answer requests to that port where
-	// they are not 0 (and the port is not teed). Ignoring needs no leave.
-	Answer67   uint32
-	Answer4011 uint32
+	// Answer67 and Answer4011 let templates answer requests to that port, where
+	// it is not teed. Ignoring needs no leave.
+	Answer67   Answer
+	Answer4011 Answer
+}
+
+// Answer says how a reply of a template leaves.
+type Answer uint32
+
+const (
+	AnswerNot      Answer = iota // not at all: user space answers
+	AnswerTX                     // XDP_TX
+	AnswerRedirect               // XDP_REDIRECT to the interface that the request came in on
+
+	numAnswers
+)
+
+var answerNames = [numAnswers]string{"not", "tx", "redirect"}
+
+// String returns the name for logs and status.
+func (a Answer) String() string {
+	if a < numAnswers {
+		return answerNames[a]
+	}
+	return fmt.Sprintf("answer(%d)", uint32(a))
 }
 
 // AddrKey is a key of addrs_map: an address that requests may be sent to, and

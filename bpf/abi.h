@@ -103,7 +103,16 @@ enum reason {
 	REASON_WITHHELD_REQUESTS,
 	REASON_WITHHELD_BROADCASTS,
 
+	REASON_ANSWERED_REDIRECT, /* as REASON_ANSWERED, by ANSWER_REDIRECT */
+
 	NUM_REASONS,
+};
+
+/* How a reply leaves that stands in the place of its request. */
+enum answer {
+	ANSWER_NOT,      /* not at all: user space answers */
+	ANSWER_TX,       /* XDP_TX */
+	ANSWER_REDIRECT, /* XDP_REDIRECT to the interface that it came in on */
 };
 
 /* settings_map[0] */
@@ -111,8 +120,8 @@ struct settings {
 	enum deliver deliver67;
 	enum deliver deliver4011;
 	/* May templates answer there? (They may ignore in any case.) */
-	__u32 answer67;
-	__u32 answer4011;
+	enum answer answer67;
+	enum answer answer4011;
 };
 
 /*

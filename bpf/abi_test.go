@@ -72,6 +72,14 @@ func TestDeliverMatchesC(t *testing.T) {
 	compareEnum(t, enumValues(t, loadTestSpec(t).Types, "deliver"), "DELIVER_", names)
 }
 
+func TestAnswerMatchesC(t *testing.T) {
+	var names []string
+	for a := range numAnswers {
+		names = append(names, a.String())
+	}
+	compareEnum(t, enumValues(t, loadTestSpec(t).Types, "answer"), "ANSWER_", names)
+}
+
 func TestGuardMatchesC(t *testing.T) {
 	types := loadTestSpec(t).Types
 	c := enumValues(t, types, "budget")
@@ -85,7 +93,7 @@ func TestGuardMatchesC(t *testing.T) {
 
 func TestNamesOutOfRange(t *testing.T) {
 	for got, want := range map[string]string{
-		NumReasons.String():  "reason(38)",
+		NumReasons.String():  "reason(39)",
 		numDelivers.String(): "deliver(4)",
 		Action(5).String():   "action(5)",
 		Redirect.String():    "redirect",

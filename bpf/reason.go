@@ -60,6 +60,8 @@ const (
 	WithheldRequests
 	WithheldBroadcasts
 
+	AnsweredRedirect // as Answered, by AnswerRedirect
+
 	NumReasons
 )
 
@@ -75,7 +77,8 @@ var reasonNames = [NumReasons]string{
 	Answered: "answered", Ignored: "ignored", IgnoredTeed: "ignored_teed", Broken: "broken",
 	GuardSource: "guard_source", GuardRequests: "guard_requests", GuardBroadcasts: "guard_broadcasts", GuardStray: "guard_stray",
 	GuardTFTPSource: "guard_tftp_source", GuardTFTP: "guard_tftp",
-	WithheldSource: "withheld_source", WithheldRequests: "withheld_requests", WithheldBroadcasts: "withheld_broadcasts",
+	AnsweredRedirect: "answered_redirect",
+	WithheldSource:   "withheld_source", WithheldRequests: "withheld_requests", WithheldBroadcasts: "withheld_broadcasts",
 }
 
 // String returns the metric label.
@@ -116,7 +119,7 @@ func (a Action) String() string {
 // Action returns what the program does with a packet for this reason.
 func (r Reason) Action() Action {
 	switch r {
-	case Redirected:
+	case Redirected, AnsweredRedirect:
 		return Redirect
 	case Stolen, Ignored, GuardSource, GuardRequests, GuardBroadcasts, GuardStray, GuardTFTPSource, GuardTFTP:
 		return Drop

@@ -221,6 +221,7 @@ var rows = []row{
 
 	// Templates; more in template_test.go.
 	{name: "answered", settings: &answering, template: func(*Template) {}, want: Answered},
+	{name: "answered by redirect", settings: &Settings{Deliver67: DeliverRingSteal, Answer67: AnswerRedirect}, template: func(*Template) {}, want: AnsweredRedirect},
 	{name: "ignored", settings: both(DeliverXSK), template: silence, want: Ignored},
 	{name: "ignored where others see it", template: silence, want: IgnoredTeed},
 	{name: "template, but the daemon is dead", beat: off(-testStale - 1e9), template: silence, want: HeartbeatStale},

@@ -22,6 +22,7 @@ static __always_inline int action_of(enum reason reason)
 {
 	switch (reason) {
 	case REASON_REDIRECTED:
+	case REASON_ANSWERED_REDIRECT:
 		return XDP_REDIRECT;
 	case REASON_STOLEN:
 	case REASON_IGNORED:

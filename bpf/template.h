@@ -157,15 +157,15 @@ __noinline int find_template(__u32 slot)
 	return same_message(s, l, p) && find_verdict(s, at, p);
 }
 
-static __always_inline int may_answer(__u16 port, enum deliver how)
+static __always_inline enum answer way_back(__u16 port, enum deliver how)
 {
 	__u32 key = 0;
 	volatile struct settings *s = bpf_map_lookup_elem(&settings_map, &key);
-	__u32 on67, on4011;
+	enum answer on67, on4011;
 
 	/* Who is teed to would answer as well, and is not to be outrun. */
 	if (!s || how == DELIVER_RING_TEE)
-		return 0;
+		return ANSWER_NOT;
 	on67 = s->answer67;
 	on4011 = s->answer4011;
 	return port == PORT_DHCP ? on67 : on4011;
@@ -175,6 +175,7 @@ static __always_inline int may_answer(__u16 port, enum deliver how)
 __noinline enum reason obey(struct xdp_md *ctx)
 {
 	struct scratch *s = get_scratch();
+	enum answer way;
 	enum reason r;
 
 	if (!s)
@@ -182,7 +183,8 @@ __noinline enum reason obey(struct xdp_md *ctx)
 	if (!s->ask.verdict.reply) {
 		r = s->ask.how == DELIVER_RING_TEE ? REASON_IGNORED_TEED : REASON_IGNORED;
 	} else {
-		if (!may_answer(s->ask.port, s->ask.how))
+		way = way_back(s->ask.port, s->ask.how);
+		if (way == ANSWER_NOT)
 			return GO_ON;
 		r = guard(ctx, s->ask.payload, s->ask.port, s->ask.vid[0] | (__u32)s->ask.vid[1] << 16, WORK_ANSWER);
 		if (r != GO_ON)
@@ -190,6 +192,10 @@ __noinline enum reason obey(struct xdp_md *ctx)
 		r = send_reply(ctx, s->ask.verdict.reply - 1);
 		if (r != REASON_ANSWERED)
 			return r;
+		if (way == ANSWER_REDIRECT) {
+			bpf_redirect(ctx->ingress_ifindex, 0); /* cannot fail without flags */
+			r = REASON_ANSWERED_REDIRECT;
+		}
 	}
 	count_outcome(s->ask.verdict.outcome);
 	write_event(s);

@@ -130,7 +130,7 @@ func (k *kernel) hold(tb testing.TB, templates ...*Template) {
 }
 
 // answering lets templates answer where requests go to the ring buffer.
-var answering = Settings{Deliver67: DeliverRingSteal, Deliver4011: DeliverRingSteal, Answer67: 1, Answer4011: 1}
+var answering = Settings{Deliver67: DeliverRingSteal, Deliver4011: DeliverRingSteal, Answer67: AnswerTX, Answer4011: AnswerTX}
 
 func (k *kernel) outcome(tb testing.TB, i uint32) (n uint64) {
 	tb.Helper()
@@ -312,9 +312,9 @@ func TestGoesUp(t *testing.T) {
 		{name: "group source", frame: func(f *frame) { f.Src[0] |= 1 }},
 		{name: "old generation", template: func(t *Template) { t.Generation-- }},
 		{name: "next generation", template: func(t *Template) { t.Generation++ }},
-		{name: "may not answer on 67", settings: &Settings{Deliver67: DeliverRingSteal, Answer4011: 1}},
-		{name: "may not answer on 4011", request: boot, settings: &Settings{Deliver4011: DeliverRingSteal, Answer67: 1}},
-		{name: "teed", settings: &Settings{Deliver67: DeliverRingTee, Answer67: 1}, want: Teed},
+		{name: "may not answer on 67", settings: &Settings{Deliver67: DeliverRingSteal, Answer4011: AnswerTX}},
+		{name: "may not answer on 4011", request: boot, settings: &Settings{Deliver4011: DeliverRingSteal, Answer67: AnswerTX}},
+		{name: "teed", settings: &Settings{Deliver67: DeliverRingTee, Answer67: AnswerTX}, want: Teed},
 		{name: "source port 0", request: boot, frame: func(f *frame) { f.SrcPort = 0 }},
 		{name: "another network", request: boot, frame: func(f *frame) { f.SrcIP = [4]byte{192, 0, 3, 77} }},
 		{name: "first address", request: boot, frame: func(f *frame) { f.SrcIP = [4]byte{192, 0, 2, 0} }},

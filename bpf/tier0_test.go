@@ -72,7 +72,7 @@ func TestDifferentialTemplates(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	k := loadKernel(t, testStale, testRing)
 	// To sockets that there are none of: no ring buffer to fill up.
-	k.steer(t, Settings{Deliver67: DeliverXSK, Deliver4011: DeliverXSK, Answer67: 1, Answer4011: 1})
+	k.steer(t, Settings{Deliver67: DeliverXSK, Deliver4011: DeliverXSK, Answer67: AnswerTX, Answer4011: AnswerTX})
 	k.put(t, AddrsMap, AddrKey{IP: ourIP, VID: [2]uint16{7}}, AddrValue{ourMAC})
 	ends := map[Reason]int{}
 	for range 150 {

@@ -140,7 +140,7 @@ func (d *Datapath) Quiesce() error {
 }
 
 func (d *Datapath) settings(s bpf.Settings) error {
-	s.Answer67, s.Answer4011 = d.answer.words()
+	s.Answer67, s.Answer4011 = d.answer.ways(&d.info)
 	if err := d.coll.Maps[bpf.SettingsMap].Put(uint32(0), s); err != nil {
 		return fmt.Errorf("interface %s: %s: %w", d.info.Iface, bpf.SettingsMap, err)
 	}

@@ -39,7 +39,7 @@ func loadProgram(t *testing.T, o TemplateOptions) *program {
 		t.Skipf("needs root (CAP_BPF, CAP_NET_ADMIN): %v", err)
 	}
 	t.Cleanup(p.coll.Close)
-	settings := bpf.Settings{Deliver67: bpf.DeliverXSK, Deliver4011: bpf.DeliverXSK, Answer67: 1, Answer4011: 1}
+	settings := bpf.Settings{Deliver67: bpf.DeliverXSK, Deliver4011: bpf.DeliverXSK, Answer67: bpf.AnswerTX, Answer4011: bpf.AnswerTX}
 	if err := p.coll.Maps[bpf.SettingsMap].Put(uint32(0), settings); err != nil {
 		t.Fatal(err)
 	}
@@ -378,7 +378,7 @@ func TestDatapathTemplates(t *testing.T) {
 	if err := d.coll.Maps[bpf.SettingsMap].Lookup(uint32(0), &s); err != nil {
 		t.Fatal(err)
 	}
-	if want := (bpf.Settings{Deliver67: bpf.DeliverRingTee, Deliver4011: bpf.DeliverXSK, Answer67: 1}); s != want {
+	if want := (bpf.Settings{Deliver67: bpf.DeliverRingTee, Deliver4011: bpf.DeliverXSK, Answer67: bpf.AnswerRedirect}); s != want {
 		t.Errorf("settings %+v, want %+v", s, want)
 	}
 	tpl := (&program{table: d.table}).templateOf(1, "")

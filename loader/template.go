@@ -105,9 +105,22 @@ func (o TemplateOptions) apply(spec *ebpf.CollectionSpec) error {
 // answer says to which ports templates may answer.
 type answer struct{ on67, on4011 bool }
 
-func (a answer) words() (on67, on4011 uint32) {
-	word := map[bool]uint32{true: 1}
-	return word[a.on67], word[a.on4011]
+// ways says how the answers leave.
+func (a answer) ways(i *Info) (on67, on4011 bpf.Answer) {
+	way := bpf.AnswerTX
+	// A veth does not wake what polls at its other end for XDP_TX, unless a
+	// program is attached there (veth_xdp_flush in drivers/net/veth.c): with GRO
+	// alone replies would lie there. For what is redirected to it, it does.
+	if i.Mode == ModeNative && i.Driver == "veth" {
+		way = bpf.AnswerRedirect
+	}
+	if a.on67 {
+		on67 = way
+	}
+	if a.on4011 {
+		on4011 = way
+	}
+	return on67, on4011
 }
 
 // Publish makes the program decide by a template from now on. In a generation
@@ -152,8 +165,7 @@ func (d *Datapath) StandAside(on bool) {
 	}
 }
 
-// SetAnswer says on which ports templates may answer (XDP_TX); at first, on
-// none. They may ignore requests in any case, and never answer what is teed.
+// SetAnswer says on which ports templates may answer; at first, on none. They may ignore requests in any case, and never answer what is teed.
 func (d *Datapath) SetAnswer(on67, on4011 bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -11,12 +11,9 @@ import (
 	"github.com/xdpxe/xdpxe/responder/publish"
 )
 
-const (
-	// watchTX is how often the driver is asked for replies that it lost.
-	watchTX = time.Second
-	// probeTX is how often it is tried whether replies leave the interface.
-	probeTX = 5 * time.Second
-)
+// watchTX is how often the driver is asked for replies that it lost, and tried
+// where it does not tell, which takes one frame.
+const watchTX = time.Second
 
 // wayBack watches whether replies that the XDP program sends leave the
 // interface. Where they do not, the kernel gives no answers.
@@ -45,14 +42,15 @@ func (w *wayBack) probe() {
 	}
 }
 
-// look asks what became of the replies since the last time.
+// look asks what became of the replies since the last time. Where they were
+// lost, the next probe says so.
 func (w *wayBack) look() {
 	counts, err := w.o.path.Counters()
 	if err != nil {
-		return // the next probe says more
+		return
 	}
 	if why, err := w.o.path.WatchTX(counts[bpf.Answered.String()]); err == nil && why != "" {
-		w.why = "XDP_TX is not seen to work: " + why
+		w.port.log.Warn(why)
 	}
 }
 
@@ -75,17 +73,13 @@ func (w *wayBack) watch(ctx context.Context) error {
 	tick := time.NewTicker(watchTX)
 	defer tick.Stop()
 	was := w.limits()
-	for probed := time.Now(); ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case now := <-tick.C:
-			if now.Sub(probed) < probeTX {
-				w.look()
-			} else {
-				w.probe()
-				probed = now
-			}
+		case <-tick.C:
+			w.look()
+			w.probe()
 		}
 		is := w.limits()
 		if is == was {
