@@ -10,6 +10,11 @@ import (
 // (`bpftool prog`), by which a loader knows its own.
 const ProgramName = "xdpxe"
 
+// Version is that of the maps' meaning. Raise it whenever content of a map that
+// looks the same is to be read otherwise, so that no program takes over maps of
+// another sort at a restart; a change of sizes or types shows by itself.
+const Version = 1
+
 // Maps of the program, by name.
 const (
 	HeartbeatMap = "heartbeat_map" // ARRAY[1], mmapable: uint64, CLOCK_MONOTONIC ns of the last sign of life, 0 = none

@@ -27,8 +27,10 @@ type Info struct {
 	ProgramID  ebpf.ProgramID `json:"program_id,omitempty"`
 	ProgramTag string         `json:"program_tag,omitempty"`
 	LinkID     link.ID        `json:"link_id,omitempty"`
-	Queues     int            `json:"queues"`    // RX queues of the interface
-	ZeroCopy   bool           `json:"zero_copy"` // obtained on every queue
+	Queues     int            `json:"queues"`              // RX queues of the interface
+	ZeroCopy   bool           `json:"zero_copy"`           // obtained on every queue
+	Pinned     string         `json:"pinned,omitempty"`    // the directory; empty: it all ends with the process
+	TookOver   bool           `json:"took_over,omitempty"` // a former daemon's link, without a gap
 	Why        []string       `json:"why,omitempty"`
 	Notes      []string       `json:"notes,omitempty"`
 }
@@ -45,6 +47,7 @@ type Datapath struct {
 	ring     *Ring
 	beat     *heartbeat // nil: no program; set once
 	offloads *offloads  // nil: not ours to restore
+	pins     *pins      // nil: nothing is pinned
 	closed   bool
 }
 
@@ -162,49 +165,4 @@ func (d *Datapath) Check(f *netdev.Facts) string {
 		return fmt.Sprintf("interface %s has VLAN devices, but its VLAN tags are hidden from XDP: %v", f.Name, err)
 	}
 	return ""
-}
-
-// Close stops delivery and takes everything away: settings first, so that no
-// request is on its way to a socket that goes; then program, sockets, maps and
-// offloads. Twice does no harm. An interface that is gone is no error.
-func (d *Datapath) Close() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil
-	}
-	d.closed = true
-	var errs []error
-	if d.coll != nil {
-		errs = append(errs, d.settings(bpf.Settings{}))
-	}
-	if d.beat != nil {
-		d.beat.set(0)
-	}
-	errs = append(errs, d.detach())
-	if d.ring != nil {
-		errs = append(errs, d.ring.Close())
-	}
-	if d.beat != nil {
-		errs = append(errs, d.beat.close())
-	}
-	if d.coll != nil {
-		d.coll.Close()
-		d.coll = nil
-	}
-	errs = append(errs, d.restoreOffloads())
-	return errors.Join(errs...)
-}
-
-// detach takes the program off the interface and closes the sockets.
-func (d *Datapath) detach() error {
-	var errs []error
-	if d.link != nil {
-		errs = append(errs, d.link.Close())
-		d.link = nil
-	}
-	for _, s := range d.sockets {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(errs...)
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/xdpxe/xdpxe/bpf"
 )
 
-// load loads program and maps, delivering nothing and without a heartbeat.
+// load loads the program, with the pinned maps if they fit; new ones deliver
+// nothing and have no heartbeat.
 func (l *ladder) load() error {
 	classes, err := bpf.Classes(l.o.VendorClasses)
 	if err != nil {
@@ -22,7 +23,14 @@ func (l *ladder) load() error {
 		return fmt.Errorf("%s: %w", bpf.StaleNS, err)
 	}
 	d := l.d
-	if d.coll, err = ebpf.NewCollection(spec); err != nil {
+	var options ebpf.CollectionOptions
+	l.layout = layoutOf(spec)
+	if l.former != nil {
+		options.MapReplacements = d.pins.maps(spec, l.layout)
+		defer closeMaps(options.MapReplacements)
+		l.sameMaps = options.MapReplacements != nil
+	}
+	if d.coll, err = ebpf.NewCollectionWithOptions(spec, options); err != nil {
 		return err
 	}
 	for i, c := range classes {
@@ -36,7 +44,7 @@ func (l *ladder) load() error {
 	if d.ring, err = newRing(d.coll.Maps[bpf.RequestsMap]); err != nil {
 		return err
 	}
-	info, err := d.coll.Programs[bpf.ProgramName].Info()
+	info, err := d.program().Info()
 	if err != nil {
 		return fmt.Errorf("program info: %w", err)
 	}
@@ -45,8 +53,14 @@ func (l *ladder) load() error {
 	return nil
 }
 
-// release takes down what load made, all or part.
+func (d *Datapath) program() *ebpf.Program { return d.coll.Programs[bpf.ProgramName] }
+
+// release takes down what load made, all or part, and the pins.
 func (d *Datapath) release() {
+	if d.pins != nil {
+		_ = d.pins.remove()
+		d.pins = nil
+	}
 	if d.ring != nil {
 		_ = d.ring.Close()
 	}

@@ -59,6 +59,10 @@ type ladder struct {
 	f       *netdev.Facts
 	d       *Datapath
 	refused map[Mode]error // attach failures, which the next rung need not repeat
+
+	former   *former // nil: there is nothing to take over
+	layout   string  // of the maps
+	sameMaps bool    // the pinned ones serve on
 }
 
 // climb takes the first step that works. What does not is an error if nothing
@@ -75,7 +79,7 @@ func (l *ladder) climb(steps []step) error {
 		if err := l.takeOver(); errors.Is(err, ErrRunning) {
 			return err
 		}
-		return l.d.restoreOffloads()
+		return l.giveUp()
 	}
 	if err := l.prepare(); err != nil {
 		return l.fallBack(steps, fmt.Errorf("XDP: %w", err))
@@ -86,6 +90,7 @@ func (l *ladder) climb(steps []step) error {
 		}
 		err := l.try(s)
 		if err == nil {
+			l.pin()
 			return nil
 		}
 		if errors.Is(err, ErrRunning) || errors.Is(err, ErrGone) || s == steps[len(steps)-1] {
@@ -104,11 +109,18 @@ func (l *ladder) fallBack(steps []step, err error) error {
 	if err != nil {
 		l.d.info.Why = append(l.d.info.Why, err.Error())
 	}
+	return l.giveUp()
+}
+
+// giveUp does without XDP: nothing of it, and of a former daemon, stays.
+func (l *ladder) giveUp() error {
+	err := l.dropFormer()
 	l.d.release()
-	return l.d.restoreOffloads()
+	return errors.Join(err, l.d.restoreOffloads())
 }
 
 func (l *ladder) unusable(err error) error {
+	err = errors.Join(err, l.dropFormer())
 	for _, own := range []error{ErrBusy, ErrGone, ErrDown} {
 		if errors.Is(err, own) {
 			return fmt.Errorf("interface %s: %w", l.f.Name, err)
@@ -138,9 +150,21 @@ func (l *ladder) prepare() error {
 	return nil
 }
 
-// takeOver removes what a killed xdpxe left. Its offloads become ours, unless
-// it may be alive.
-func (l *ladder) takeOver() error {
+// takeOver finds what an xdpxe left that ended: what it pinned is used again,
+// else it is removed. Its offloads become ours, unless it may be alive.
+func (l *ladder) takeOver() (err error) {
+	if err := l.openPins(); err != nil {
+		return err
+	}
+	if l.d.pins != nil {
+		if l.former, err = l.d.pins.findFormer(l.f); err != nil {
+			return err
+		}
+	}
+	if l.former != nil {
+		l.d.offloads = loadOffloads(l.o.RunDir, l.f)
+		return nil
+	}
 	removed, err := removeLeftover(l.f)
 	if !mayLive(err) {
 		l.d.offloads = loadOffloads(l.o.RunDir, l.f)

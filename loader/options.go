@@ -24,6 +24,10 @@ type Options struct {
 	// RunDir keeps what a crash would leave changed (offloads); made when
 	// needed. Empty: nothing is kept, and only Close restores.
 	RunDir string
+	// PinDir is a directory in a bpffs, made when needed: there program, maps and
+	// link are pinned below it, and a restart takes them over. Empty, or not to
+	// be used: nothing is pinned.
+	PinDir string
 }
 
 func (o Options) withDefaults() (Options, error) {
