@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -37,6 +38,8 @@ type daemon struct {
 	links  *linkTable
 	boot   *bootSockets
 	tftp   *tftp.Server // nil without a root
+
+	leaving atomic.Bool // a successor takes over: what can stay, stays
 
 	covered map[string]string // listed interfaces that others serve, as was said last; of start's goroutine, then follow's
 

@@ -18,6 +18,7 @@ func portOptionsOf(cfg *config.Config, iface string) portOptions {
 			Stale:         cfg.Heartbeat,
 			ZeroCopy:      cfg.ZeroCopy,
 			RunDir:        filepath.Dir(cfg.Control),
+			PinDir:        cfg.BPFFS,
 		},
 		Address: cfg.Address,
 	}

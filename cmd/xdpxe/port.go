@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -45,6 +46,7 @@ type port struct {
 	server  *responder.Server
 	links   *linkTable
 	boot    *bootSockets
+	leaving *atomic.Bool // the daemon ends for a successor
 	log     *zap.Logger
 	changed chan struct{} // holds one notice of a network change
 
@@ -54,9 +56,9 @@ type port struct {
 	past  totals  // of datapaths that were closed
 }
 
-func newPort(opts portOptions, server *responder.Server, links *linkTable, boot *bootSockets, log *zap.Logger) *port {
+func newPort(opts portOptions, server *responder.Server, links *linkTable, boot *bootSockets, leaving *atomic.Bool, log *zap.Logger) *port {
 	return &port{
-		opts: opts, server: server, links: links, boot: boot, log: log.With(zap.String("iface", opts.Iface)),
+		opts: opts, server: server, links: links, boot: boot, leaving: leaving, log: log.With(zap.String("iface", opts.Iface)),
 		changed: make(chan struct{}, 1), state: "starting",
 	}
 }
@@ -135,7 +137,14 @@ func (p *port) serve(ctx context.Context, up func()) error {
 	p.mu.Unlock()
 	o.announce(p.log)
 
-	group, ctx := errgroup.WithContext(ctx)
+	// The workers live a moment longer than ctx, to answer what was taken for them.
+	working, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() {
+		o.yield(p.opts.Iface, p.boot, p.leaving.Load(), p.log)
+		end()
+	})()
+	group, ctx := errgroup.WithContext(working)
 	for _, w := range o.workers {
 		group.Go(func() error { return p.server.Serve(ctx, w.conn, p.opts.Iface, w.tier) })
 	}
@@ -143,8 +152,21 @@ func (p *port) serve(ctx context.Context, up func()) error {
 	group.Go(func() error { return p.supervise(ctx, o) })
 	group.Go(func() error { p.keepBeating(ctx, o); return nil })
 	o.beat()
+	group.Go(func() error { return p.answerWaiting(o) })
 	up()
 	return group.Wait()
+}
+
+// answerWaiting answers what waited for this start on UDP 67, see bootSockets.hold.
+func (p *port) answerWaiting(o *opened) error {
+	ended, end := context.WithCancel(context.Background())
+	end()
+	for _, c := range o.waiting {
+		if err := p.server.Serve(ended, c, p.opts.Iface, tierSocket); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // close ends a datapath and keeps its totals.
@@ -157,7 +179,7 @@ func (p *port) close(o *opened) {
 	}
 	p.mu.Unlock()
 	p.links.set(p.opts.Iface, nil)
-	o.close(p.log)
+	o.close(p.leaving.Load(), p.log)
 }
 
 // follow makes datapath and answers agree with the interface's addresses.

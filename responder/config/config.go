@@ -38,7 +38,7 @@ type Config struct {
 	Deliver    string        // one of the Deliver constants
 	ZeroCopy   bool          // ask for AF_XDP zero-copy
 	Heartbeat  time.Duration // after which XDP takes a silent daemon for dead
-	BPFFS      string        // directory of the BPF file system that pins go to
+	BPFFS      string        // directory in a BPF file system that pins go to; empty: nothing is pinned
 	Control    string        // path of the control socket
 	Root       string        // directory of the boot files; empty: nothing is served by TFTP
 
@@ -153,7 +153,7 @@ func Default() *Config {
 		Datapath:      DatapathAuto,
 		Deliver:       DeliverAuto,
 		Heartbeat:     DefaultHeartbeat,
-		BPFFS:         "/sys/fs/bpf",
+		BPFFS:         "/sys/fs/bpf/xdpxe",
 		Control:       "/run/xdpxe/control.sock",
 		VendorClasses: policy.DefaultVendorClasses(),
 		Spec:          policy.Spec{Default: policy.Ignore},

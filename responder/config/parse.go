@@ -112,7 +112,7 @@ func (r *reader) schema(c *Config) map[string]setter {
 		"deliver":        r.oneOf(&c.Deliver, DeliverAuto, DeliverSteal, DeliverTee),
 		"zero-copy":      r.boolean(&c.ZeroCopy),
 		"heartbeat":      r.duration(&c.Heartbeat, MinHeartbeat, MaxHeartbeat),
-		"bpffs":          r.absolute(&c.BPFFS),
+		"bpffs":          r.optionalPath(&c.BPFFS),
 		"control":        r.absolute(&c.Control),
 		"root":           r.directory(&c.Root),
 		"clients":        r.prefixes(&c.Clients, false),
