@@ -31,6 +31,8 @@ type frame struct {
 	UDPLenAdd  int
 	UDPCheck   uint16
 	Op         byte
+	CIAddr     [4]byte
+	GIAddr     [4]byte
 	Sname      []byte
 	File       []byte
 	Magic      [4]byte
@@ -82,6 +84,8 @@ func (f *frame) message() []byte {
 	m[0], m[1], m[2] = f.Op, 1, 6
 	copy(m[4:], "\x12\x34\x56\x78")
 	m[10] = 0x80
+	copy(m[12:], f.CIAddr[:])
+	copy(m[24:], f.GIAddr[:])
 	copy(m[28:], f.Src[:])
 	m = append(m, field(64, f.Sname)...)
 	m = append(m, field(128, f.File)...)

@@ -143,8 +143,18 @@ type xdpContext struct {
 // and the frame is as it was.
 func (k *kernel) run(tb testing.TB, in []byte, ctx *xdpContext) Reason {
 	tb.Helper()
+	reason, out := k.answer(tb, in, ctx)
+	if string(out) != string(in) {
+		tb.Errorf("reason %v: the frame was changed\n in %x\nout %x", reason, in, out)
+	}
+	return reason
+}
+
+// answer is run for a program that may change the frame, which it returns.
+func (k *kernel) answer(tb testing.TB, in []byte, ctx *xdpContext) (Reason, []byte) {
+	tb.Helper()
 	before := k.counters(tb)
-	opts := &ebpf.RunOptions{Data: in, DataOut: make([]byte, len(in)+256)}
+	opts := &ebpf.RunOptions{Data: in, DataOut: make([]byte, len(in)+1024)}
 	if ctx != nil {
 		opts.Context = *ctx
 	}
@@ -172,10 +182,7 @@ func (k *kernel) run(tb testing.TB, in []byte, ctx *xdpContext) Reason {
 	if Action(ret) != reason.Action() {
 		tb.Errorf("reason %v: action %v, want %v", reason, Action(ret), reason.Action())
 	}
-	if string(opts.DataOut) != string(in) {
-		tb.Errorf("reason %v: the frame was changed\n in %x\nout %x", reason, in, opts.DataOut)
-	}
-	return reason
+	return reason, opts.DataOut
 }
 
 // records opens the ring buffer; drain empties it.

@@ -59,6 +59,72 @@ struct {
 	__type(value, __u64);
 } counters_map SEC(".maps");
 
+/* The number of the templates that hold; 0: none. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+} generation_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * (MAX_MESSAGE + 1));
+	__type(key, __u32);
+	__type(value, struct length);
+} lengths_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, NUM_LAYOUTS);
+	__type(key, __u32);
+	__type(value, struct layout);
+} layouts_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, NUM_PATTERNS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+} index_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, NUM_PATTERNS);
+	__type(key, __u32);
+	__type(value, struct pattern);
+} patterns_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, NUM_EXACT);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct exact_key);
+	__type(value, struct exact_value);
+} exact_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, NUM_REPLIES);
+	__type(key, __u32);
+	__type(value, struct reply);
+} replies_map SEC(".maps");
+
+/* By verdict.outcome. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_OUTCOMES + 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} outcomes_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} events_map SEC(".maps");
+
 /* State of a walk over DHCP options; offsets are in scratch.frame. It is kept
  * in a map, whose content the verifier does not follow: on the stack, each of
  * its values would multiply the states of the loop. */
@@ -74,6 +140,41 @@ struct walk {
 	enum reason result; /* GO_ON when the end was reached */
 };
 
+/* What tier 0 knows of the request in hand, besides the message in
+ * scratch.words. */
+struct ask {
+	__u64 generation;
+	__be32 src;
+	__be32 dst;
+	__u16 vid[2];
+	__u16 port;
+	__be16 src_port;
+	__u32 ip_at; /* in the frame, as payload */
+	__u32 payload;
+	__u32 len; /* of the message */
+	__u32 frame_len;
+	enum deliver how;
+	__u32 uuid_at; /* what the pattern says */
+	struct verdict verdict;
+};
+
+/* The first REPLY_HEAD bytes behind Ethernet and tags. */
+struct reply_head {
+	__u8 version_ihl, tos;
+	__be16 ip_len;
+	__be16 ip_id, frag_off;
+	__u8 ttl, protocol;
+	__be16 ip_check;
+	__be32 src, dst;
+	__be16 src_port, dst_port;
+	__be16 udp_len, udp_check;
+	__u8 op, htype, hlen, hops;
+	__be32 xid;
+	__be16 secs, flags;
+	__be32 ciaddr, yiaddr, siaddr, giaddr;
+	__u32 chaddr[4];
+};
+
 /* Room for a frame and the head of its record: 2,048 so that an offset can be
  * bounded by a mask, which the verifier understands in a loop over options. */
 #define SCRATCH_SIZE 2048
@@ -81,8 +182,23 @@ struct walk {
 
 struct scratch {
 	struct request head;
-	__u8 frame[SCRATCH_SIZE];
+	union {
+		__u8 frame[SCRATCH_SIZE];
+		/* A message alone, for tier 0; never read beyond its length
+		 * but under a mask of zeros. */
+		__u64 words[SCRATCH_SIZE / 8];
+		__u32 halves[SCRATCH_SIZE / 4];
+	};
 	struct walk walk;
+	struct ask ask;
+	struct exact_key exact;
+	union {
+		struct reply_head reply;
+		__u64 reply_words[REPLY_HEAD / 8];
+	};
+	struct event event;
+	__u64 event_window; /* what ktime >> EVENT_WINDOW was */
+	__u32 event_count;  /* written in it */
 };
 
 struct {
@@ -91,5 +207,29 @@ struct {
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratch_map SEC(".maps");
+
+/* The key is as long as a spilled pointer, whose place on the stack clang may
+ * give it: a shorter one the verifier would take for a leak of its other half. */
+static __always_inline struct scratch *get_scratch(void)
+{
+	__u64 key = 0;
+
+	return bpf_map_lookup_elem(&scratch_map, &key);
+}
+
+/* An offset in a message that stands alone in scratch.words, for the verifier:
+ * behind it there is room for the longest option. */
+#define MESSAGE_MASK 1023
+
+/* The 16 bytes at an offset of the message, which need not be aligned; zeros if
+ * it is 0. */
+static __always_inline void copy_uuid(const struct scratch *s, __u32 at, __u8 *to)
+{
+	const __u8 *from = s->frame + (at & MESSAGE_MASK);
+
+#pragma unroll
+	for (int i = 0; i < 16; i++)
+		to[i] = at ? from[i] : 0;
+}
 
 #endif

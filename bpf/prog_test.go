@@ -38,7 +38,7 @@ func (k *kernel) prepare(t testing.TB, r *row, xsk int) {
 	default:
 		k.beat(t, 0)
 	}
-	settings := Settings{DeliverRingTee, DeliverRingTee}
+	settings := Settings{Deliver67: DeliverRingTee, Deliver4011: DeliverRingTee}
 	if r.settings != nil {
 		settings = *r.settings
 	}

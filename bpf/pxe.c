@@ -3,8 +3,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * The XDP program: finds the requests of PXE and HTTP boot clients that are
- * for us, and hands them to user space as settings_map says. Everything else,
- * and whatever leaves a doubt, is passed on untouched.
+ * for us, answers those that a template is there for, and hands the others to
+ * user space as settings_map says. Everything else, and whatever leaves a
+ * doubt, is passed on untouched.
  */
 #include "abi.h"
 #include "config.h"
@@ -13,6 +14,7 @@
 #include "parse.h"
 #include "stats.h"
 #include "steer.h"
+#include "template.h"
 
 static __always_inline enum reason handle(struct xdp_md *ctx)
 {
@@ -34,6 +36,9 @@ static __always_inline enum reason handle(struct xdp_md *ctx)
 	if (r != GO_ON)
 		return r;
 	r = check_bootp(ctx, &d);
+	if (r != GO_ON)
+		return r;
+	r = try_templates(ctx, &d, how);
 	if (r != GO_ON)
 		return r;
 	r = check_options(ctx, d.payload, d.end, d.frame_len);

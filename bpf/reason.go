@@ -37,6 +37,14 @@ const (
 	Teed       Reason = RingFull + 1 + iota // copied, and passed on
 	Stolen                                  // copied, and dropped
 	Redirected                              // to an AF_XDP socket
+)
+
+// Reasons that a template decided on.
+const (
+	Answered    Reason = Redirected + 1 + iota // the frame is the reply now, and goes back
+	Ignored                                    // no answer is the answer: dropped
+	IgnoredTeed                                // the same where others must see the request: passed
+	Broken                                     // the reply could not be written to its end
 
 	NumReasons
 )
@@ -50,6 +58,7 @@ var reasonNames = [NumReasons]string{
 	Malformed: "malformed", TooManyOptions: "too_many_options", NoClass: "no_class",
 	OtherClass: "other_class", NoSocket: "no_socket", RingFull: "ring_full",
 	Teed: "teed", Stolen: "stolen", Redirected: "redirected",
+	Answered: "answered", Ignored: "ignored", IgnoredTeed: "ignored_teed", Broken: "broken",
 }
 
 // String returns the metric label.
@@ -89,8 +98,12 @@ func (r Reason) Action() Action {
 	switch r {
 	case Redirected:
 		return Redirect
-	case Stolen:
+	case Stolen, Ignored:
 		return Drop
+	case Answered:
+		return TX
+	case Broken:
+		return Aborted
 	default:
 		return Pass
 	}

@@ -291,7 +291,7 @@ func TestReferenceAgreesWithRows(t *testing.T) {
 func TestDifferential(t *testing.T) {
 	k := loadKernel(t, testStale, 256<<10)
 	rd := k.records(t)
-	k.steer(t, Settings{DeliverRingTee, DeliverRingTee})
+	k.steer(t, Settings{Deliver67: DeliverRingTee, Deliver4011: DeliverRingTee})
 	rng := rand.New(rand.NewPCG(67, 4011))
 	seen := map[Reason]int{}
 	for i := range 10_000 {
@@ -312,7 +312,7 @@ func TestDifferential(t *testing.T) {
 func FuzzProgram(f *testing.F) {
 	k := loadKernel(f, testStale, 256<<10)
 	rd := k.records(f)
-	k.steer(f, Settings{DeliverRingTee, DeliverRingTee})
+	k.steer(f, Settings{Deliver67: DeliverRingTee, Deliver4011: DeliverRingTee})
 	for _, r := range rows {
 		if r.settings == nil {
 			f.Add(r.bytes())

@@ -20,7 +20,7 @@ type row struct {
 
 func off(ns int64) *int64 { return &ns }
 
-func both(d Deliver) *Settings { return &Settings{d, d} }
+func both(d Deliver) *Settings { return &Settings{Deliver67: d, Deliver4011: d} }
 
 func unicast(ip [4]byte, mac [6]byte, tags ...uint32) func(*frame) {
 	return func(f *frame) { f.DstIP, f.Dst, f.Tags = ip, mac, tags }
@@ -202,11 +202,11 @@ var rows = []row{
 	{name: "class before another", frame: withOptions(pxe, opt(60, "MSFT 5.0"), end), want: Teed},
 
 	// Steering.
-	{name: "67 not steered", settings: &Settings{DeliverNone, DeliverXSK}, want: NotSteered},
-	{name: "4011 not steered", settings: &Settings{DeliverXSK, DeliverNone}, frame: func(f *frame) { f.DstPort = 4011 }, want: NotSteered},
+	{name: "67 not steered", settings: &Settings{Deliver67: DeliverNone, Deliver4011: DeliverXSK}, want: NotSteered},
+	{name: "4011 not steered", settings: &Settings{Deliver67: DeliverXSK, Deliver4011: DeliverNone}, frame: func(f *frame) { f.DstPort = 4011 }, want: NotSteered},
 	{name: "unknown way", settings: both(99), want: NotSteered},
-	{name: "67 to a socket, 4011 to the ring", settings: &Settings{DeliverXSK, DeliverRingSteal}, socket: true, want: Redirected},
-	{name: "4011 to a socket, 67 to the ring", settings: &Settings{DeliverRingTee, DeliverXSK}, socket: true, frame: func(f *frame) { *f = *bootServerRequest() }, want: Redirected},
+	{name: "67 to a socket, 4011 to the ring", settings: &Settings{Deliver67: DeliverXSK, Deliver4011: DeliverRingSteal}, socket: true, want: Redirected},
+	{name: "4011 to a socket, 67 to the ring", settings: &Settings{Deliver67: DeliverRingTee, Deliver4011: DeliverXSK}, socket: true, frame: func(f *frame) { *f = *bootServerRequest() }, want: Redirected},
 	{name: "tagged to a socket", settings: both(DeliverXSK), socket: true, frame: func(f *frame) { f.Tags = []uint32{0x8100_0007} }, want: Redirected},
 	{name: "no socket", settings: both(DeliverXSK), want: NoSocket},
 	{name: "steal", settings: both(DeliverRingSteal), want: Stolen},

@@ -25,16 +25,34 @@ const (
 	RequestsMap  = "requests_map"  // RINGBUF of RequestHeader and frame
 	CountersMap  = "counters_map"  // PERCPU_ARRAY[NumReasons] of uint64
 	ScratchMap   = "scratch_map"   // PERCPU_ARRAY[1], the program's own
+
+	// Tier 0; abi.h says how they hang together.
+	GenerationMap = "generation_map" // ARRAY[1], mmapable: uint64, the number of the templates that hold, 0 = none
+	LengthsMap    = "lengths_map"    // ARRAY of Length, by LengthIndex
+	LayoutsMap    = "layouts_map"    // ARRAY of Layout
+	IndexMap      = "index_map"      // HASH uint64 -> uint32, slot of PatternsMap
+	PatternsMap   = "patterns_map"   // ARRAY of Pattern
+	ExactMap      = "exact_map"      // HASH ExactKey -> ExactValue
+	RepliesMap    = "replies_map"    // ARRAY of Reply
+	OutcomesMap   = "outcomes_map"   // PERCPU_ARRAY[MaxOutcomes+1] of uint64, by the templates' outcome
+	EventsMap     = "events_map"     // RINGBUF of Event
 )
 
 // StaleNS is the variable (uint64, nanoseconds) that says from which age on
 // the heartbeat is stale: spec.Variables[StaleNS].Set before loading.
 const StaleNS = "stale_ns"
 
+// EventRate is the variable (uint32) that says how many events a CPU writes in
+// 2^30 ns at most.
+const EventRate = "event_rate"
+
 // RingSize is the default size of requests_map in bytes. A loader may set
 // MaxEntries of the spec to another power of two that is a multiple of the
 // page size.
 const RingSize = 4 << 20
+
+// EventRingSize is the default size of events_map in bytes.
+const EventRingSize = 1 << 20
 
 // LoadSpec returns the program and its maps, ready to be changed and loaded.
 // Each call returns a new one, which is the caller's.

@@ -24,7 +24,12 @@ static __always_inline int action_of(enum reason reason)
 	case REASON_REDIRECTED:
 		return XDP_REDIRECT;
 	case REASON_STOLEN:
+	case REASON_IGNORED:
 		return XDP_DROP;
+	case REASON_ANSWERED:
+		return XDP_TX;
+	case REASON_BROKEN:
+		return XDP_ABORTED;
 	default:
 		return XDP_PASS;
 	}

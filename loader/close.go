@@ -85,6 +85,9 @@ func (d *Datapath) unload() error {
 	if d.beat != nil {
 		errs = append(errs, d.beat.close())
 	}
+	if d.table != nil {
+		errs = append(errs, d.events.close(), d.table.close())
+	}
 	if d.coll != nil {
 		d.coll.Close()
 		d.coll = nil

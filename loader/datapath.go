@@ -45,9 +45,12 @@ type Datapath struct {
 	link     link.Link
 	sockets  []*xsk.Socket // by queue
 	ring     *Ring
-	beat     *heartbeat // nil: no program; set once
-	offloads *offloads  // nil: not ours to restore
-	pins     *pins      // nil: nothing is pinned
+	beat     *mappedWord // nil: no program; set once
+	table    *table      // nil: no program; set once
+	events   *events     // nil: no program; set once
+	answer   answer
+	offloads *offloads // nil: not ours to restore
+	pins     *pins     // nil: nothing is pinned
 	closed   bool
 }
 
@@ -135,6 +138,7 @@ func (d *Datapath) Quiesce() error {
 }
 
 func (d *Datapath) settings(s bpf.Settings) error {
+	s.Answer67, s.Answer4011 = d.answer.words()
 	if err := d.coll.Maps[bpf.SettingsMap].Put(uint32(0), s); err != nil {
 		return fmt.Errorf("interface %s: %s: %w", d.info.Iface, bpf.SettingsMap, err)
 	}

@@ -22,6 +22,9 @@ func (l *ladder) load() error {
 	if err := spec.Variables[bpf.StaleNS].Set(uint64(l.o.Stale)); err != nil {
 		return fmt.Errorf("%s: %w", bpf.StaleNS, err)
 	}
+	if err := l.o.Templates.apply(spec); err != nil {
+		return err
+	}
 	d := l.d
 	var options ebpf.CollectionOptions
 	l.layout = layoutOf(spec)
@@ -38,7 +41,13 @@ func (l *ladder) load() error {
 			return fmt.Errorf("%s: %w", bpf.ClassesMap, err)
 		}
 	}
-	if d.beat, err = mapHeartbeat(d.coll.Maps[bpf.HeartbeatMap]); err != nil {
+	if d.beat, err = mapWord(d.coll.Maps[bpf.HeartbeatMap]); err != nil {
+		return fmt.Errorf("%s: %w", bpf.HeartbeatMap, err)
+	}
+	if d.table, err = newTable(d.coll.Maps); err != nil {
+		return err
+	}
+	if d.events, err = newEvents(d.coll.Maps[bpf.EventsMap]); err != nil {
 		return err
 	}
 	if d.ring, err = newRing(d.coll.Maps[bpf.RequestsMap]); err != nil {
@@ -67,10 +76,16 @@ func (d *Datapath) release() {
 	if d.beat != nil {
 		_ = d.beat.close()
 	}
+	if d.events != nil {
+		_ = d.events.close()
+	}
+	if d.table != nil {
+		_ = d.table.close()
+	}
 	if d.coll != nil {
 		d.coll.Close()
 	}
-	d.coll, d.ring, d.beat = nil, nil, nil
+	d.coll, d.ring, d.beat, d.table, d.events = nil, nil, nil, nil, nil
 	d.info.ProgramID, d.info.ProgramTag = 0, ""
 }
 

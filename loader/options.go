@@ -20,7 +20,8 @@ type Options struct {
 	VendorClasses []string
 	Stale         time.Duration // 0: DefaultStale; at least 100 ms
 	ZeroCopy      bool          // ask for AF_XDP zero-copy; copy mode where the driver cannot
-	Frames        int           // UMEM frames of 2 KiB for each queue, a power of two; 0: by number of queues
+	Templates     TemplateOptions
+	Frames        int // UMEM frames of 2 KiB for each queue, a power of two; 0: by number of queues
 	// RunDir keeps what a crash would leave changed (offloads); made when
 	// needed. Empty: nothing is kept, and only Close restores.
 	RunDir string
@@ -46,6 +47,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.VendorClasses == nil {
 		o.VendorClasses = []string{"PXEClient", "HTTPClient"}
+	}
+	if err := o.Templates.check(); err != nil {
+		return o, fmt.Errorf("interface %s: %w", o.Iface, err)
 	}
 	if o.Stale == 0 {
 		o.Stale = DefaultStale
