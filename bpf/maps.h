@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* The maps. spec.go repeats their names; the loader may change the sizes. */
+/* The maps. spec.go repeats their names; the loader may change the sizes. They
+ * ask to be pinned for the sake of other loaders (libbpf's, as xdp-loader has
+ * it); LoadSpec drops that. */
 #ifndef XDPXE_MAPS_H
 #define XDPXE_MAPS_H
 
@@ -10,6 +12,7 @@
  * Mapped by the daemon, which beats with a plain 64-bit store. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
@@ -18,6 +21,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct settings);
@@ -25,6 +29,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, MAX_ADDRS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct addr_key);
@@ -33,6 +38,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, MAX_CLASSES);
 	__type(key, __u32);
 	__type(value, struct class_entry);
@@ -41,6 +47,7 @@ struct {
 /* By RX queue. A socket that closes leaves the map by itself. */
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, MAX_QUEUES);
 	__type(key, __u32);
 	__type(value, __u32);
@@ -48,12 +55,14 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 4 << 20);
 } requests_map SEC(".maps");
 
 /* By enum reason. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, NUM_REASONS);
 	__type(key, __u32);
 	__type(value, __u64);
@@ -62,6 +71,7 @@ struct {
 /* The number of the templates that hold; 0: none. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
@@ -70,6 +80,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 2 * (MAX_MESSAGE + 1));
 	__type(key, __u32);
 	__type(value, struct length);
@@ -77,6 +88,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, NUM_LAYOUTS);
 	__type(key, __u32);
 	__type(value, struct layout);
@@ -84,6 +96,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, NUM_PATTERNS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
@@ -92,6 +105,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, NUM_PATTERNS);
 	__type(key, __u32);
 	__type(value, struct pattern);
@@ -99,6 +113,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, NUM_EXACT);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct exact_key);
@@ -107,6 +122,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, NUM_REPLIES);
 	__type(key, __u32);
 	__type(value, struct reply);
@@ -115,6 +131,7 @@ struct {
 /* By verdict.outcome. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, MAX_OUTCOMES + 1);
 	__type(key, __u32);
 	__type(value, __u64);
@@ -122,6 +139,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 1 << 20);
 } events_map SEC(".maps");
 
@@ -203,6 +221,7 @@ struct scratch {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct scratch);

@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -61,5 +62,13 @@ func LoadSpec() (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("XDP object: %w", err)
 	}
+	// Pinning is the loader's own business; the object names it for others.
+	for _, m := range spec.Maps {
+		m.Pinning = ebpf.PinNone
+	}
 	return spec, nil
 }
+
+// Object returns the ELF object itself, for programs that load it in our place.
+// Its maps ask to be pinned by their names.
+func Object() []byte { return slices.Clone(_PxeBytes) }

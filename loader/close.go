@@ -39,7 +39,10 @@ func (d *Datapath) HandOver() error {
 		return nil
 	}
 	d.closed = true
-	errs := []error{d.link.Close()}
+	var errs []error
+	if d.link != nil {
+		errs = append(errs, d.link.Close())
+	}
 	for _, s := range d.sockets {
 		errs = append(errs, s.Close())
 	}

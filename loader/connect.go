@@ -51,6 +51,9 @@ func (l *ladder) attach(mode Mode) error {
 	if err := l.refused[mode]; err != nil {
 		return err
 	}
+	if l.o.External {
+		return nil
+	}
 	flags := link.XDPDriverMode
 	if mode == ModeGeneric {
 		flags = link.XDPGenericMode

@@ -145,6 +145,17 @@ func (d *Datapath) settings(s bpf.Settings) error {
 	return nil
 }
 
+// attached reports whether the program is still on the interface.
+func (d *Datapath) attached(f *netdev.Facts) bool {
+	if d.link == nil { // the operator's
+		a, err := inspect(f.Name, f.Index)
+		a.close()
+		return err != nil || a != nil && a.mode == d.info.Mode
+	}
+	info, err := d.link.Info()
+	return err == nil && info.XDP() != nil && int(info.XDP().Ifindex) == f.Index
+}
+
 // Check compares the datapath with newer facts of its interface, and keeps
 // VLAN offloads off. A non-empty answer says why it must be closed and opened
 // anew; the tier Socket never must, but may do better.
@@ -161,8 +172,7 @@ func (d *Datapath) Check(f *netdev.Facts) string {
 	case len(d.sockets) > 0 && f.RXQueues != len(d.sockets):
 		return fmt.Sprintf("interface %s has %d RX queues, had %d", f.Name, f.RXQueues, len(d.sockets))
 	}
-	info, err := d.link.Info()
-	if err != nil || info.XDP() == nil || int(info.XDP().Ifindex) != f.Index {
+	if !d.attached(f) {
 		return fmt.Sprintf("the program on interface %s was detached", f.Name)
 	}
 	if err := errors.Join(d.offloads.disable(f.Name), tagsAbove(f)); err != nil && len(f.VLANs) > 0 {

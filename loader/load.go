@@ -8,8 +8,7 @@ import (
 	"github.com/xdpxe/xdpxe/bpf"
 )
 
-// load loads the program, with the pinned maps if they fit; new ones deliver
-// nothing and have no heartbeat.
+// load gets program and maps; new ones deliver nothing and have no heartbeat.
 func (l *ladder) load() error {
 	classes, err := bpf.Classes(l.o.VendorClasses)
 	if err != nil {
@@ -26,14 +25,12 @@ func (l *ladder) load() error {
 		return err
 	}
 	d := l.d
-	var options ebpf.CollectionOptions
-	l.layout = layoutOf(spec)
-	if l.former != nil {
-		options.MapReplacements = d.pins.maps(spec, l.layout)
-		defer closeMaps(options.MapReplacements)
-		l.sameMaps = options.MapReplacements != nil
+	if l.o.External {
+		err = l.openExternal(spec)
+	} else {
+		err = l.newCollection(spec)
 	}
-	if d.coll, err = ebpf.NewCollectionWithOptions(spec, options); err != nil {
+	if err != nil {
 		return err
 	}
 	for i, c := range classes {
@@ -53,6 +50,9 @@ func (l *ladder) load() error {
 	if d.ring, err = newRing(d.coll.Maps[bpf.RequestsMap]); err != nil {
 		return err
 	}
+	if d.program() == nil {
+		return nil
+	}
 	info, err := d.program().Info()
 	if err != nil {
 		return fmt.Errorf("program info: %w", err)
@@ -62,6 +62,20 @@ func (l *ladder) load() error {
 	return nil
 }
 
+// newCollection loads the program, with the maps that a former daemon pinned if they fit.
+func (l *ladder) newCollection(spec *ebpf.CollectionSpec) (err error) {
+	var options ebpf.CollectionOptions
+	l.layout = layoutOf(spec)
+	if l.former != nil {
+		options.MapReplacements = l.d.pins.maps(spec, l.layout)
+		defer closeMaps(options.MapReplacements)
+		l.sameMaps = options.MapReplacements != nil
+	}
+	l.d.coll, err = ebpf.NewCollectionWithOptions(spec, options)
+	return err
+}
+
+// program returns the program; nil: the operator loaded it.
 func (d *Datapath) program() *ebpf.Program { return d.coll.Programs[bpf.ProgramName] }
 
 // release takes down what load made, all or part, and the pins.
@@ -86,7 +100,7 @@ func (d *Datapath) release() {
 		d.coll.Close()
 	}
 	d.coll, d.ring, d.beat, d.table, d.events = nil, nil, nil, nil, nil
-	d.info.ProgramID, d.info.ProgramTag = 0, ""
+	d.info.ProgramID, d.info.ProgramTag, d.info.Pinned = 0, "", ""
 }
 
 func (d *Datapath) restoreOffloads() error {

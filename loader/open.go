@@ -63,6 +63,7 @@ type ladder struct {
 	former   *former // nil: there is nothing to take over
 	layout   string  // of the maps
 	sameMaps bool    // the pinned ones serve on
+	mode     Mode    // of the operator's program
 }
 
 // climb takes the first step that works. What does not is an error if nothing
@@ -76,13 +77,23 @@ func (l *ladder) climb(steps []step) error {
 		l.d.info.Why = append(l.d.info.Why, "XDP: not wanted (datapath: socket)")
 		// What a crash left is not wanted either; if it cannot be removed, it
 		// is inert, and a foreign program is nobody's business here.
-		if err := l.takeOver(); errors.Is(err, ErrRunning) {
-			return err
+		if !l.o.External {
+			if err := l.takeOver(); errors.Is(err, ErrRunning) {
+				return err
+			}
 		}
 		return l.giveUp()
 	}
 	if err := l.prepare(); err != nil {
+		if l.o.External { // it is for the operator to load, at any time
+			return l.unusable(err)
+		}
 		return l.fallBack(steps, fmt.Errorf("XDP: %w", err))
+	}
+	if l.o.External {
+		if steps = attachedSteps(steps, l.mode); len(steps) == 0 {
+			return l.unusable(fmt.Errorf("the program is attached in %s mode", l.mode))
+		}
 	}
 	for _, s := range steps {
 		if s.tier == Socket {
@@ -140,8 +151,10 @@ func (l *ladder) prepare() error {
 	if !l.f.Up {
 		return fmt.Errorf("%w: bring it up with `ip link set %s up`", ErrDown, l.f.Name)
 	}
-	if err := l.takeOver(); err != nil {
-		return err
+	if !l.o.External {
+		if err := l.takeOver(); err != nil {
+			return err
+		}
 	}
 	raiseMemlock()
 	if err := l.load(); err != nil {

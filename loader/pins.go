@@ -36,6 +36,7 @@ var errPinsLocked = errors.New("locked by another process")
 type pins struct {
 	path string
 	dir  *os.File // holds the lock
+	kept bool     // it is the operator's, and stays
 }
 
 // pinPath names an interface's directory by the cookie of the network namespace
@@ -137,6 +138,9 @@ func (p *pins) unpin(name string) error {
 // remove removes all pins and the directory, and gives up the lock. What only
 // the pins kept ends.
 func (p *pins) remove() error {
+	if p.kept {
+		return p.release()
+	}
 	return errors.Join(os.RemoveAll(p.path), p.dir.Close())
 }
 

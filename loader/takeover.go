@@ -105,7 +105,7 @@ func (l *ladder) dropFormer() error {
 // served all the same.
 func (l *ladder) pin() {
 	d := l.d
-	if d.pins == nil {
+	if d.pins == nil || d.pins.kept {
 		return
 	}
 	err := func() error {

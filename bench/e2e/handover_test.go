@@ -53,6 +53,12 @@ func newLoaded(ctx context.Context, t *testing.T, what gun.What, datapath string
 		t.Fatal(err)
 	}
 	d := start(ctx, t, server, lab.DaemonConfig{Root: root, Keep: true, Datapath: datapath})
+	return &loaded{d, newGun(ctx, t, r, server, what)}
+}
+
+// newGun makes a gun on a client's cable that is aimed at a server which answers.
+func newGun(ctx context.Context, t *testing.T, r *lab.Rack, server *lab.Node, what gun.What) *gun.Gun {
+	t.Helper()
 	node, err := r.AddClient("gun")
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +79,7 @@ func newLoaded(ctx context.Context, t *testing.T, what gun.What, datapath string
 	if ok, err := g.Warm(ctx); !ok || err != nil {
 		t.Fatalf("nobody answers: %v", err)
 	}
-	return &loaded{d, g}
+	return g
 }
 
 // shoot lets the daemon end twice by end while the gun fires, and returns what

@@ -19,6 +19,7 @@ func portOptionsOf(cfg *config.Config, iface string) portOptions {
 			ZeroCopy:      cfg.ZeroCopy,
 			RunDir:        filepath.Dir(cfg.Control),
 			PinDir:        cfg.BPFFS,
+			External:      cfg.Attach == config.AttachExternal,
 		},
 		Address: cfg.Address,
 	}

@@ -27,6 +27,12 @@ const (
 	DeliverTee   = "tee"   // requests reach the stack as well
 )
 
+// Values of Config.Attach.
+const (
+	AttachAuto     = "auto"     // the daemon loads and attaches the XDP program
+	AttachExternal = "external" // the operator does, and pins its maps
+)
+
 // Config is a complete configuration. It is not changed once in use.
 type Config struct {
 	File string // where it comes from; empty: made by Discover or Default
@@ -36,6 +42,7 @@ type Config struct {
 	Address    netip.Addr    // boot server address in replies; invalid: the receiving interface's
 	Datapath   string        // one of the Datapath constants
 	Deliver    string        // one of the Deliver constants
+	Attach     string        // one of the Attach constants
 	ZeroCopy   bool          // ask for AF_XDP zero-copy
 	Heartbeat  time.Duration // after which XDP takes a silent daemon for dead
 	BPFFS      string        // directory in a BPF file system that pins go to; empty: nothing is pinned
@@ -152,6 +159,7 @@ func Default() *Config {
 	c := &Config{
 		Datapath:      DatapathAuto,
 		Deliver:       DeliverAuto,
+		Attach:        AttachAuto,
 		Heartbeat:     DefaultHeartbeat,
 		BPFFS:         "/sys/fs/bpf/xdpxe",
 		Control:       "/run/xdpxe/control.sock",

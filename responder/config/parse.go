@@ -110,6 +110,7 @@ func (r *reader) schema(c *Config) map[string]setter {
 		"address":        r.address(&c.Address),
 		"datapath":       r.oneOf(&c.Datapath, DatapathAuto, DatapathNative, DatapathGeneric, DatapathRingbuf, DatapathSocket),
 		"deliver":        r.oneOf(&c.Deliver, DeliverAuto, DeliverSteal, DeliverTee),
+		"attach":         r.oneOf(&c.Attach, AttachAuto, AttachExternal),
 		"zero-copy":      r.boolean(&c.ZeroCopy),
 		"heartbeat":      r.duration(&c.Heartbeat, MinHeartbeat, MaxHeartbeat),
 		"bpffs":          r.optionalPath(&c.BPFFS),
