@@ -36,7 +36,7 @@ static __always_inline int event_due(struct scratch *s, __u64 now)
 static __always_inline void write_event(struct scratch *s)
 {
 	struct event *e = &s->event;
-	__u64 now = bpf_ktime_get_coarse_ns();
+	__u64 now = s->ask.now;
 
 	if (!event_due(s, now)) {
 		count_outcome(OUTCOME_EVENTS_DROPPED);

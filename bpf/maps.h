@@ -162,6 +162,7 @@ struct walk {
  * scratch.words. */
 struct ask {
 	__u64 generation;
+	__u64 now;
 	__be32 src;
 	__be32 dst;
 	__u16 vid[2];

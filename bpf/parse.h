@@ -54,6 +54,7 @@ struct udp_hdr {
 
 /* A datagram to one of our ports; pointers into the frame's first buffer. */
 struct datagram {
+	__u64 now; /* CLOCK_MONOTONIC in ns, as of the last tick */
 	struct eth_hdr *eth;
 	struct ip_hdr *ip;
 	struct udp_hdr *udp;

@@ -21,7 +21,8 @@ func TestEveryReasonHasARow(t *testing.T) {
 		seen[r.want] = true
 	}
 	for r := range NumReasons {
-		if !seen[r] {
+		// Only a kernel that takes the reply's head and not its rest would end in Broken.
+		if !seen[r] && r != Broken {
 			t.Errorf("no row ends in %v", r)
 		}
 	}
@@ -43,6 +44,12 @@ func (k *kernel) prepare(t testing.TB, r *row, xsk int) {
 		settings = *r.settings
 	}
 	k.steer(t, settings)
+	k.put(t, GenerationMap, uint32(0), uint64(0))
+	if r.template != nil {
+		tpl := templateFor(r.request(), 0)
+		r.template(tpl)
+		k.hold(t, tpl)
+	}
 	if r.socket {
 		k.put(t, XSKsMap, uint32(0), uint32(xsk))
 		t.Cleanup(func() {
@@ -85,8 +92,12 @@ func TestProgram(t *testing.T) {
 				ctx = &xdpContext{DataEnd: r.linear}
 			}
 			sent := monotonic(t)
-			if got := k.run(t, in, ctx); got != r.want {
+			got, out := k.answer(t, in, ctx)
+			if got != r.want {
 				t.Fatalf("ended in %v, want %v\n%x", got, r.want, in)
+			}
+			if (got == Answered) == bytes.Equal(out, in) {
+				t.Errorf("%v, and the frame is\n%x, was\n%x", got, out, in)
 			}
 			if !r.fillRing {
 				checkRecords(t, rd, r.want, in, sent)

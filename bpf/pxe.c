@@ -22,7 +22,8 @@ static __always_inline enum reason handle(struct xdp_md *ctx)
 	enum deliver how;
 	enum reason r;
 
-	if (!alive())
+	d.now = bpf_ktime_get_coarse_ns();
+	if (!alive(d.now))
 		return REASON_HEARTBEAT_STALE;
 	r = parse(ctx, &d);
 	if (r != GO_ON)

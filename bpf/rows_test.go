@@ -15,7 +15,8 @@ type row struct {
 	noBeat   bool
 	socket   bool // an AF_XDP socket on queue 0
 	fillRing bool
-	linear   uint32 // bytes in the first buffer; 0: all
+	linear   uint32          // bytes in the first buffer; 0: all
+	template func(*Template) // changes a template for the frame, which holds then
 }
 
 func off(ns int64) *int64 { return &ns }
@@ -217,12 +218,24 @@ var rows = []row{
 	{name: "socket, another class", settings: both(DeliverXSK), socket: true, frame: class("MSFT 5.0"), want: OtherClass},
 	{name: "steal, another class", settings: both(DeliverRingSteal), frame: class("MSFT 5.0"), want: OtherClass},
 	{name: "steal, malformed", settings: both(DeliverRingSteal), frame: withOptions(pxe, []byte{12}), want: Malformed},
+
+	// Templates; more in template_test.go.
+	{name: "answered", settings: &answering, template: func(*Template) {}, want: Answered},
+	{name: "ignored", settings: both(DeliverXSK), template: silence, want: Ignored},
+	{name: "ignored where others see it", template: silence, want: IgnoredTeed},
+	{name: "template, but the daemon is dead", beat: off(-testStale - 1e9), template: silence, want: HeartbeatStale},
+	{name: "template, not steered", settings: both(DeliverNone), template: silence, want: NotSteered},
+	{name: "template for another", settings: &answering, template: func(t *Template) { t.Dst[0]++ }, want: Stolen},
 }
 
-func (r *row) bytes() []byte {
+func silence(t *Template) { t.Reply, t.Echoes = nil, nil }
+
+func (r *row) request() *frame {
 	f := discover()
 	if r.frame != nil {
 		r.frame(f)
 	}
-	return f.bytes()
+	return f
 }
+
+func (r *row) bytes() []byte { return r.request().bytes() }

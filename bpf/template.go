@@ -19,7 +19,7 @@ type Template struct {
 	VIDs    [2]uint16 // as in AddrKey
 	Dst     [4]byte   // destination address of the request
 	Request []byte    // the DHCP message; where Mask is 0 its bytes do not matter
-	Mask    []byte    // 0xff where another request's byte must be the same, else 0
+	Mask    []byte    // 0xff where another request's byte must be the same, as in sname and file, else 0
 
 	// UUIDAt is where the 16 bytes of a UUID stand in Request; 0: nowhere.
 	UUIDAt int
@@ -83,6 +83,8 @@ const (
 	offCHAddr  = 28
 	chaddrLen  = 16
 	offSName   = 44
+	wholeBegin = 48 // all bytes count from here (WHOLE_BEGIN in template.h)
+	wholeEnd   = 232
 	bootpLen   = 240 // with the magic
 	uuidLen    = 16
 	portDHCP   = 67
@@ -123,7 +125,7 @@ func (t *Template) Check() error {
 		}
 	}
 	for i, m := range t.Mask {
-		if m != 0 && m != 0xff {
+		if m != 0xff && (m != 0 || i >= wholeBegin && i < wholeEnd) {
 			return refuse("mask has %#x at %d", m, i)
 		}
 	}

@@ -20,6 +20,9 @@
  * the better part of chaddr. */
 #define HASH_HEAD_END 4
 #define HASH_TAIL 29
+/* Between these words all bytes count (Template.Check). */
+#define WHOLE_BEGIN 6
+#define WHOLE_END 29
 /* Words behind this are looked at in blocks, as far as the message goes. */
 #define BLOCK 9
 #define BLOCKS 5
@@ -58,8 +61,11 @@ static __always_inline int same_message(const struct scratch *s, const struct la
 	__u64 differ = 0;
 
 #pragma unroll
-	for (int i = 0; i < HASH_TAIL; i++)
+	for (int i = 0; i < WHOLE_BEGIN; i++)
 		differ |= (s->words[i] & l->mask[i]) ^ p->message[i];
+#pragma unroll
+	for (int i = WHOLE_BEGIN; i < WHOLE_END; i++)
+		differ |= s->words[i] ^ p->message[i];
 #pragma unroll
 	for (__u32 b = 0; b < BLOCKS; b++) {
 		if (s->ask.len <= 8 * (HASH_TAIL + b * BLOCK))
@@ -69,34 +75,6 @@ static __always_inline int same_message(const struct scratch *s, const struct la
 			differ |= (s->words[i] & l->mask[i]) ^ p->message[i];
 	}
 	return !differ;
-}
-
-/* Looks for the message under one layout. Returns the slot of a pattern that
- * it fits in every byte, plus 1, or 0. */
-__noinline __u32 find_pattern(__u32 slot)
-{
-	const struct scratch *s = get_scratch();
-	const struct layout *l = bpf_map_lookup_elem(&layouts_map, &slot);
-	const struct pattern *p;
-	const struct ask *a;
-	__u64 hash;
-	__u32 *found, at;
-
-	if (!s || !l)
-		return 0;
-	hash = hash_message(s, l, slot);
-	found = bpf_map_lookup_elem(&index_map, &hash);
-	if (!found)
-		return 0;
-	at = *found;
-	p = bpf_map_lookup_elem(&patterns_map, &at);
-	if (!p)
-		return 0;
-	a = &s->ask;
-	if (p->generation != a->generation || p->layout != slot || p->port != a->port || p->len != a->len ||
-	    p->dst != a->dst || p->vid[0] != a->vid[0] || p->vid[1] != a->vid[1])
-		return 0;
-	return same_message(s, l, p) ? at + 1 : 0;
 }
 
 /* May the source of a request to 4011 have what a class of clients gets? */
@@ -131,13 +109,8 @@ static __always_inline const struct exact_value *find_exact(struct scratch *s, _
 
 /* Puts into ask what a pattern that the request fits says of it. Returns 0 if
  * it says nothing of this client. */
-__noinline int find_verdict(__u32 slot)
+static __always_inline int find_verdict(struct scratch *s, __u32 slot, const struct pattern *p)
 {
-	struct scratch *s = get_scratch();
-	const struct pattern *p = bpf_map_lookup_elem(&patterns_map, &slot);
-
-	if (!s || !p)
-		return 0;
 	if (s->ask.port == PORT_BINL && !s->ask.src_port)
 		return 0; /* nowhere to answer to */
 	s->ask.uuid_at = p->uuid_at;
@@ -153,6 +126,34 @@ __noinline int find_verdict(__u32 slot)
 		return 0;
 	s->ask.verdict = p->verdict;
 	return 1;
+}
+
+/* Looks for a pattern under one layout that the message fits in every byte,
+ * and for what it says. Returns whether there is a verdict in ask. */
+__noinline int find_template(__u32 slot)
+{
+	struct scratch *s = get_scratch();
+	const struct layout *l = bpf_map_lookup_elem(&layouts_map, &slot);
+	const struct pattern *p;
+	const struct ask *a;
+	__u64 hash;
+	__u32 *found, at;
+
+	if (!s || !l)
+		return 0;
+	hash = hash_message(s, l, slot);
+	found = bpf_map_lookup_elem(&index_map, &hash);
+	if (!found)
+		return 0;
+	at = *found;
+	p = bpf_map_lookup_elem(&patterns_map, &at);
+	if (!p)
+		return 0;
+	a = &s->ask;
+	if (p->generation != a->generation || p->layout != slot || p->port != a->port || p->len != a->len ||
+	    p->dst != a->dst || p->vid[0] != a->vid[0] || p->vid[1] != a->vid[1])
+		return 0;
+	return same_message(s, l, p) && find_verdict(s, at, p);
 }
 
 static __always_inline int may_answer(__u16 port, enum deliver how)
@@ -211,13 +212,12 @@ __noinline enum reason by_template(struct xdp_md *ctx)
 		return GO_ON;
 #pragma unroll
 	for (int i = 0; i < MAX_LAYOUTS_OF_LENGTH; i++) {
-		__u32 slot = l->layout[i], found;
+		__u32 slot = l->layout[i];
 
 		if (!slot)
 			break;
-		found = find_pattern(slot - 1);
-		if (found)
-			return find_verdict(found - 1) ? obey(ctx) : GO_ON;
+		if (find_template(slot - 1))
+			return obey(ctx);
 	}
 	return GO_ON;
 }
@@ -250,6 +250,7 @@ static __always_inline enum reason try_templates(struct xdp_md *ctx, const struc
 	a->payload = d->payload;
 	a->len = d->end - d->payload;
 	a->frame_len = d->frame_len;
+	a->now = d->now;
 	a->how = how;
 	return by_template(ctx);
 }
