@@ -33,6 +33,11 @@ func (l *ladder) load() error {
 	if err != nil {
 		return err
 	}
+	if l.sameMaps {
+		if d.answer, err = d.formerAnswer(); err != nil {
+			return err
+		}
+	}
 	for i, c := range classes {
 		if err := d.coll.Maps[bpf.ClassesMap].Put(uint32(i), c); err != nil {
 			return fmt.Errorf("%s: %w", bpf.ClassesMap, err)

@@ -8,6 +8,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpxe/xdpxe/bpf"
 	"github.com/xdpxe/xdpxe/loader/netdev"
 )
 
@@ -135,4 +136,24 @@ func (l *ladder) pin() {
 		return
 	}
 	d.info.Pinned = d.pins.path
+}
+
+// formerAnswer returns where a former daemon let templates answer.
+func (d *Datapath) formerAnswer() (answer, error) {
+	var s bpf.Settings
+	if err := d.coll.Maps[bpf.SettingsMap].Lookup(uint32(0), &s); err != nil {
+		return answer{}, fmt.Errorf("%s: %w", bpf.SettingsMap, err)
+	}
+	return answer{s.Answer67 != 0, s.Answer4011 != 0}, nil
+}
+
+// EndFormer makes the templates of a former daemon void, which answer until
+// then, and its leave to answer: for the moment from which requests that they
+// would answer are answered by what this process decides.
+func (d *Datapath) EndFormer() error {
+	if !d.Info().TookOver {
+		return nil
+	}
+	d.Void()
+	return d.SetAnswer(false, false)
 }

@@ -152,6 +152,9 @@ func (p *port) serve(ctx context.Context, up func()) error {
 	group.Go(func() error { return p.supervise(ctx, o) })
 	group.Go(func() error { p.keepBeating(ctx, o); return nil })
 	o.beat()
+	if err := o.path.EndFormer(); err != nil {
+		p.log.Warn("what a former daemon published", zap.Error(err))
+	}
 	group.Go(func() error { return p.answerWaiting(o) })
 	up()
 	return group.Wait()
