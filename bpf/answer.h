@@ -59,38 +59,83 @@ static __always_inline __u64 echo_sums(struct scratch *s, const struct reply *r)
 	return sum;
 }
 
-/* Fills in what is the client's own, up to chaddr, and all checksums. */
-static __always_inline void fill_head(struct scratch *s, const struct reply *r)
+/* The first REPLY_HEAD bytes behind Ethernet and tags: IPv4, UDP, BOOTP. */
+struct reply_head {
+	__u8 version_ihl, tos;
+	__be16 ip_len;
+	__be16 ip_id, frag_off;
+	__u8 ttl, protocol;
+	__be16 ip_check;
+	__be32 src, dst;
+	__be16 src_port, dst_port;
+	__be16 udp_len, udp_check;
+	__u8 op, htype, hlen, hops;
+	__be32 xid;
+	__be16 secs, flags;
+	__be32 ciaddr, yiaddr, siaddr, giaddr;
+	__u32 chaddr[4];
+};
+
+/* The checksums of the reply: UDP's, and IPv4's in the upper half. */
+static __always_inline __u32 checksums(struct scratch *s, const struct reply *r)
 {
-	struct reply_head *h = &s->reply;
 	__u64 udp = r->udp_sum, ip = r->ip_sum;
 	__u32 check;
 
+	udp += s->halves[BOOTP_XID / 4];
 #pragma unroll
-	for (int i = 0; i < REPLY_HEAD / 8; i++)
-		s->reply_words[i] = r->head[i];
-	h->xid = s->halves[BOOTP_XID / 4];
-	udp += h->xid;
-#pragma unroll
-	for (int i = 0; i < 4; i++) {
-		h->chaddr[i] = s->halves[BOOTP_CHADDR / 4 + i];
-		udp += h->chaddr[i];
+	for (int i = 0; i < 4; i++)
+		udp += s->halves[BOOTP_CHADDR / 4 + i];
+	if (r->to_source) {
+		udp += (__u64)s->halves[BOOTP_CIADDR / 4] + s->ask.src + s->ask.src_port;
+		ip += s->ask.src;
 	}
+	check = ~fold(udp + echo_sums(s, r)) & 0xffff;
+	/* 0 would say that there is none (RFC 768). */
+	if (!check)
+		check = 0xffff;
+	return check | ~fold(ip + check) << 16;
+}
+
+static __always_inline int write_head_at(struct xdp_md *ctx, __u32 at, const struct scratch *s, const struct reply *r,
+					 __u32 checks)
+{
+	struct reply_head *h = (void *)(long)ctx->data + at;
+	const __u32 *from = (void *)r->head;
+	__u32 *to = (void *)h;
+
+	if ((void *)(h + 1) > (void *)(long)ctx->data_end)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < REPLY_HEAD / 4; i++)
+		to[i] = from[i];
+	h->xid = s->halves[BOOTP_XID / 4];
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		h->chaddr[i] = s->halves[BOOTP_CHADDR / 4 + i];
 	if (r->to_source) {
 		h->ciaddr = s->halves[BOOTP_CIADDR / 4];
 		h->dst = s->ask.src;
 		h->dst_port = s->ask.src_port;
-		udp += (__u64)h->ciaddr + h->dst + h->dst_port;
-		ip += h->dst;
 	}
-	udp += echo_sums(s, r);
-	/* 0 would say that there is none (RFC 768). */
-	check = ~fold(udp) & 0xffff;
-	if (!check)
-		check = 0xffff;
-	h->udp_check = check;
-	h->ip_id = check;
-	h->ip_check = ~fold(ip + check);
+	h->ip_id = checks;
+	h->udp_check = checks;
+	h->ip_check = checks >> 16;
+	return 1;
+}
+
+/* Behind none, one or two tags: without CAP_PERFMON a pointer into the packet
+ * takes constants only. */
+static __always_inline int write_head(struct xdp_md *ctx, const struct scratch *s, const struct reply *r, __u32 checks)
+{
+	switch (s->ask.ip_at) {
+	case sizeof(struct eth_hdr):
+		return write_head_at(ctx, sizeof(struct eth_hdr), s, r, checks);
+	case sizeof(struct eth_hdr) + sizeof(struct vlan_hdr):
+		return write_head_at(ctx, sizeof(struct eth_hdr) + sizeof(struct vlan_hdr), s, r, checks);
+	default:
+		return write_head_at(ctx, sizeof(struct eth_hdr) + 2 * sizeof(struct vlan_hdr), s, r, checks);
+	}
 }
 
 /* Is all of the frame in its first buffer? Its length cannot be had without
@@ -145,7 +190,7 @@ __noinline enum reason send_reply(struct xdp_md *ctx, __u32 slot)
 {
 	struct scratch *s = get_scratch();
 	const struct reply *r = bpf_map_lookup_elem(&replies_map, &slot);
-	__u32 rest;
+	__u32 rest, checks;
 	int grow;
 
 	if (!s || !r)
@@ -153,11 +198,11 @@ __noinline enum reason send_reply(struct xdp_md *ctx, __u32 slot)
 	rest = r->len - BOOTP_SNAME;
 	if (rest == 0 || rest > sizeof(r->rest) || !one_buffer(ctx, s->ask.frame_len))
 		return GO_ON;
-	fill_head(s, r);
+	checks = checksums(s, r);
 	grow = s->ask.payload + r->len - s->ask.frame_len;
 	if (grow && bpf_xdp_adjust_tail(ctx, grow))
 		return GO_ON;
-	if (!write_ethernet(ctx, r) || bpf_xdp_store_bytes(ctx, s->ask.ip_at, &s->reply, REPLY_HEAD) ||
+	if (!write_ethernet(ctx, r) || !write_head(ctx, s, r, checks) ||
 	    bpf_xdp_store_bytes(ctx, s->ask.payload + BOOTP_SNAME, (void *)r->rest, rest) || !write_echoes(ctx, s, r))
 		return REASON_BROKEN;
 	return REASON_ANSWERED;

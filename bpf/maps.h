@@ -177,23 +177,6 @@ struct ask {
 	struct verdict verdict;
 };
 
-/* The first REPLY_HEAD bytes behind Ethernet and tags. */
-struct reply_head {
-	__u8 version_ihl, tos;
-	__be16 ip_len;
-	__be16 ip_id, frag_off;
-	__u8 ttl, protocol;
-	__be16 ip_check;
-	__be32 src, dst;
-	__be16 src_port, dst_port;
-	__be16 udp_len, udp_check;
-	__u8 op, htype, hlen, hops;
-	__be32 xid;
-	__be16 secs, flags;
-	__be32 ciaddr, yiaddr, siaddr, giaddr;
-	__u32 chaddr[4];
-};
-
 /* Room for a frame and the head of its record: 2,048 so that an offset can be
  * bounded by a mask, which the verifier understands in a loop over options. */
 #define SCRATCH_SIZE 2048
@@ -211,10 +194,6 @@ struct scratch {
 	struct walk walk;
 	struct ask ask;
 	struct exact_key exact;
-	union {
-		struct reply_head reply;
-		__u64 reply_words[REPLY_HEAD / 8];
-	};
 	struct event event;
 	__u64 event_window; /* what ktime >> EVENT_WINDOW was */
 	__u32 event_count;  /* written in it */

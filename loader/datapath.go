@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -39,19 +40,22 @@ type Info struct {
 // may be called from any goroutine; Close, and Check where it changes
 // offloads, from a thread in the interface's network namespace.
 type Datapath struct {
-	mu       sync.Mutex
-	info     Info
-	coll     *ebpf.Collection // nil: no program
-	link     link.Link
-	sockets  []*xsk.Socket // by queue
-	ring     *Ring
-	beat     *mappedWord // nil: no program; set once
-	table    *table      // nil: no program; set once
-	events   *events     // nil: no program; set once
-	answer   answer
-	offloads *offloads // nil: not ours to restore
-	pins     *pins     // nil: nothing is pinned
-	closed   bool
+	mu        sync.Mutex
+	info      Info
+	coll      *ebpf.Collection // nil: no program
+	link      link.Link
+	sockets   []*xsk.Socket // by queue
+	ring      *Ring
+	beat      *mappedWord // nil: no program; set once
+	table     *table      // nil: no program; set once
+	events    *events     // nil: no program; set once
+	answer    answer
+	unread    atomic.Uint64 // events of a former daemon's templates
+	inherited bool          // maps of a former daemon
+	offloads  *offloads     // nil: not ours to restore
+	pins      *pins         // nil: nothing is pinned
+	tx        txWatch
+	closed    bool
 }
 
 // Tier says what was opened.

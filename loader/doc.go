@@ -66,6 +66,13 @@
 // directory with the interface's name. Open then only opens them, in the mode that
 // the program is attached in, and Close leaves them, delivering nothing.
 //
+// # Sending back
+//
+// What the program answers by XDP_TX is lost without a trace where the driver
+// cannot send it: on a veth, as long as nothing polls at its other end. ProbeTX
+// sends a frame to find out, WatchTX compares what was answered with what
+// the driver counts as lost. Both are to be called again and again.
+//
 // # Privileges
 //
 // CAP_BPF (program and maps), CAP_NET_ADMIN (XDP, offloads) and CAP_NET_RAW

@@ -33,7 +33,7 @@ func (l *ladder) load() error {
 	if err != nil {
 		return err
 	}
-	if l.sameMaps {
+	if d.inherited = l.sameMaps || l.o.External; d.inherited {
 		if d.answer, err = d.formerAnswer(); err != nil {
 			return err
 		}

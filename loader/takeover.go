@@ -148,12 +148,18 @@ func (d *Datapath) formerAnswer() (answer, error) {
 }
 
 // EndFormer makes the templates of a former daemon void, which answer until
-// then, and its leave to answer: for the moment from which requests that they
-// would answer are answered by what this process decides.
+// then, and its leave to answer: call it as soon as requests that they would
+// answer are answered by what this process decides. What they did and nobody was
+// told counts as dropped events.
 func (d *Datapath) EndFormer() error {
-	if !d.Info().TookOver {
+	if !d.inherited {
 		return nil
 	}
 	d.Void()
-	return d.SetAnswer(false, false)
+	// Their events name tags of the former publisher.
+	grace()
+	var unread uint64
+	err := d.Events(func(*Event) { unread++ })
+	d.unread.Add(unread)
+	return errors.Join(err, d.SetAnswer(false, false))
 }

@@ -31,7 +31,7 @@ func newRack(t *testing.T, spec policy.Spec, links Links) *rack {
 	r.SetLinks(links)
 	ctx, stop := context.WithCancel(t.Context())
 	r.stop = stop
-	go func() { r.end <- r.Serve(ctx, r.wire, "eth0", "native") }()
+	go func() { r.end <- r.Serve(ctx, r.wire, "eth0", "native", nil) }()
 	return r
 }
 
@@ -79,7 +79,7 @@ func TestServeAnswersWhatWaits(t *testing.T) {
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
-	if err := s.Serve(ended, wire, "eth0", "socket"); err != nil {
+	if err := s.Serve(ended, wire, "eth0", "socket", nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := len(wire.Replies(waiting)); got != waiting {

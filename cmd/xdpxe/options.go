@@ -21,6 +21,7 @@ func portOptionsOf(cfg *config.Config, iface string) portOptions {
 			PinDir:        cfg.BPFFS,
 			External:      cfg.Attach == config.AttachExternal,
 		},
-		Address: cfg.Address,
+		Address:       cfg.Address,
+		KernelAnswers: cfg.Kernel.Answers == config.KernelAuto,
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/xdpxe/xdpxe/loader"
 	"github.com/xdpxe/xdpxe/loader/netdev"
 	"github.com/xdpxe/xdpxe/responder"
+	"github.com/xdpxe/xdpxe/responder/publish"
 )
 
 const (
@@ -36,7 +37,8 @@ var errReopen = errors.New("interface changed")
 // portOptions are what of the configuration a port depends on.
 type portOptions struct {
 	loader.Options
-	Address netip.Addr // boot server address in replies; invalid: the interface's
+	Address       netip.Addr // boot server address in replies; invalid: the interface's
+	KernelAnswers bool       // the program answers by itself what it can
 }
 
 // port serves one network interface and the VLAN devices on it, and follows
@@ -47,6 +49,7 @@ type port struct {
 	links   *linkTable
 	boot    *bootSockets
 	leaving *atomic.Bool // the daemon ends for a successor
+	kernel  *publish.Publisher
 	log     *zap.Logger
 	changed chan struct{} // holds one notice of a network change
 
@@ -58,7 +61,7 @@ type port struct {
 
 func newPort(opts portOptions, server *responder.Server, links *linkTable, boot *bootSockets, leaving *atomic.Bool, log *zap.Logger) *port {
 	return &port{
-		opts: opts, server: server, links: links, boot: boot, leaving: leaving, log: log.With(zap.String("iface", opts.Iface)),
+		opts: opts, server: server, links: links, boot: boot, leaving: leaving, kernel: server.Publisher(opts.Iface), log: log.With(zap.String("iface", opts.Iface)),
 		changed: make(chan struct{}, 1), state: "starting",
 	}
 }
@@ -146,15 +149,30 @@ func (p *port) serve(ctx context.Context, up func()) error {
 	})()
 	group, ctx := errgroup.WithContext(working)
 	for _, w := range o.workers {
-		group.Go(func() error { return p.server.Serve(ctx, w.conn, p.opts.Iface, w.tier) })
+		var offers *publish.Offers
+		if w.tier != tierSocket {
+			offers = p.kernel.Offers()
+		}
+		group.Go(func() error { return p.server.Serve(ctx, w.conn, p.opts.Iface, w.tier, offers) })
 	}
+	// Workers answer now; what a former daemon's templates answered is ours as well.
+	if err := o.path.EndFormer(); err != nil {
+		p.log.Warn("what a former daemon published", zap.Error(err))
+	}
+	stopKernel, err := p.serveKernel(ctx, group, o)
+	if err != nil {
+		end()
+		return errors.Join(err, group.Wait())
+	}
+	defer func() {
+		if !p.leaving.Load() { // else the kernel answers until the successor does
+			stopKernel()
+		}
+	}()
 	o.watchReplies(ctx, group, p.server, p.opts.Iface, p.log)
 	group.Go(func() error { return p.supervise(ctx, o) })
 	group.Go(func() error { p.keepBeating(ctx, o); return nil })
 	o.beat()
-	if err := o.path.EndFormer(); err != nil {
-		p.log.Warn("what a former daemon published", zap.Error(err))
-	}
 	group.Go(func() error { return p.answerWaiting(o) })
 	up()
 	return group.Wait()
@@ -165,7 +183,7 @@ func (p *port) answerWaiting(o *opened) error {
 	ended, end := context.WithCancel(context.Background())
 	end()
 	for _, c := range o.waiting {
-		if err := p.server.Serve(ended, c, p.opts.Iface, tierSocket); err != nil {
+		if err := p.server.Serve(ended, c, p.opts.Iface, tierSocket, nil); err != nil {
 			return err
 		}
 	}

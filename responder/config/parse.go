@@ -112,6 +112,7 @@ func (r *reader) schema(c *Config) map[string]setter {
 		"deliver":        r.oneOf(&c.Deliver, DeliverAuto, DeliverSteal, DeliverTee),
 		"attach":         r.oneOf(&c.Attach, AttachAuto, AttachExternal),
 		"zero-copy":      r.boolean(&c.ZeroCopy),
+		"kernel":         r.section(map[string]setter{"answers": r.oneOf(&c.Kernel.Answers, KernelAuto, KernelOff)}),
 		"heartbeat":      r.duration(&c.Heartbeat, MinHeartbeat, MaxHeartbeat),
 		"bpffs":          r.optionalPath(&c.BPFFS),
 		"control":        r.absolute(&c.Control),
