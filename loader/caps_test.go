@@ -52,11 +52,12 @@ func TestCapabilities(t *testing.T) {
 	xsktest.Namespace(t)
 	near, _ := xsktest.Veth(t, 1)
 	near.Address(t, netip.PrefixFrom(ourIP, 24))
+	gro(t, "far", true) // so that XDP_TX works, and a probe can find that
 	o := Options{Iface: "near", Stale: testStale, RunDir: t.TempDir()}
 	for _, tier := range []Tier{Native, Generic, Ringbuf} {
 		o.Datapath = tier
 		got := withCaps(t, o, unix.CAP_BPF, unix.CAP_NET_ADMIN, unix.CAP_NET_RAW)
-		if got.Err != "" || got.Info.Tier != tier {
+		if got.Err != "" || got.Info.Tier != tier || !got.TX.OK {
 			t.Errorf("%s: %+v", tier, got)
 		}
 	}

@@ -227,6 +227,7 @@ const helperMemlock = "XDPXE_TEST_MEMLOCK"
 
 type helperReport struct {
 	Info Info
+	TX   TX
 	Err  string
 }
 
@@ -251,6 +252,8 @@ func runHelper(options string) int {
 		if f, err := netdev.Read(o.Iface); err != nil {
 			report.Err = err.Error()
 		} else if err := d.SetAddrs(Addrs(f, netip.Addr{})); err != nil {
+			report.Err = err.Error()
+		} else if report.TX, err = d.ProbeTX(); err != nil {
 			report.Err = err.Error()
 		}
 		d.Beat()

@@ -107,11 +107,12 @@ func newWorker(cfg *Config, i int, server address, arrivals []time.Duration, sto
 	// Small datagrams take more than twice their size, and both directions of a
 	// slow client's window may wait.
 	w.buffer = min(max(leastBuffer, 4*blksize*cfg.Transfer.Request.Window), mostBuffer)
-	each := blksize + 5 // one more than it may have
+	each, messages := blksize+5, batch // one more than it may have
 	if cfg.GRO {
-		each = groBuffer
+		// A message is a burst, and seldom is there another before its answer.
+		each, messages = groBuffer, 1
 	}
-	w.rx.init(each)
+	w.rx.init(each, messages)
 	w.tally.init()
 	for k := i; k < cfg.Clients; k += cfg.Threads {
 		c := client{index: k, slow: cfg.slow(k), loops: cfg.Loops, server: server}
@@ -125,12 +126,9 @@ func newWorker(cfg *Config, i int, server address, arrivals []time.Duration, sto
 
 // thread is the life of a worker. It begins when start gives the time.
 func (w *worker) thread(ns *os.File, ready *sync.WaitGroup, start <-chan time.Time) {
-	runtime.LockOSThread()
-	entered, err := enter(ns)
-	if !entered {
-		defer runtime.UnlockOSThread() // else the thread ends with the goroutine
-	}
+	runtime.LockOSThread() // for good: the thread is changed, and ends with the goroutine
 	defer w.close()
+	err := enter(ns)
 	if err == nil {
 		err = w.prepare()
 	}
@@ -141,27 +139,36 @@ func (w *worker) thread(ns *os.File, ready *sync.WaitGroup, start <-chan time.Ti
 		return
 	}
 	w.start = began
+	ahead()
 	before, from := threadTime(), time.Now()
 	w.run()
 	w.tally.cpu, w.tally.alive = threadTime().sub(before), time.Since(from)
 }
 
+// urgent is the nice value of the clients' threads. The machines that they play
+// have processors of their own: on one machine with the server, what waits must
+// be the server's turn and not the clients'.
+const urgent = -10
+
+// ahead puts the calling thread in front. Who may not goes on as before.
+func ahead() { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, urgent) }
+
 // enter takes the thread to the network namespace.
-func enter(ns *os.File) (entered bool, err error) {
+func enter(ns *os.File) error {
 	var here, there unix.Stat_t
 	if err := unix.Stat("/proc/thread-self/ns/net", &here); err != nil {
-		return false, fmt.Errorf("own network namespace: %w", err)
+		return fmt.Errorf("own network namespace: %w", err)
 	}
 	if err := unix.Fstat(int(ns.Fd()), &there); err != nil {
-		return false, fmt.Errorf("network namespace: %w", err)
+		return fmt.Errorf("network namespace: %w", err)
 	}
 	if here.Ino == there.Ino {
-		return false, nil
+		return nil
 	}
 	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-		return false, fmt.Errorf("enter network namespace: %w", err)
+		return fmt.Errorf("enter network namespace: %w", err)
 	}
-	return true, nil
+	return nil
 }
 
 // spareFiles are those that are no client's socket.

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	batch     = 32       // messages of one recvmmsg
+	batch     = 32       // messages of one recvmmsg, at most
 	groBuffer = 64 << 10 // more than one UDP message; what is not used costs nothing
 	controls  = 64       // bytes of control messages
 )
@@ -26,11 +26,11 @@ type receiver struct {
 	control []byte
 }
 
-// init makes room for a batch of messages of so many bytes.
-func (r *receiver) init(each int) {
+// init makes room for so many messages of so many bytes.
+func (r *receiver) init(each, messages int) {
 	r.each = each
-	r.msgs, r.from, r.iovs = make([]mmsghdr, batch), make([]address, batch), make([]unix.Iovec, batch)
-	r.bytes, r.control = make([]byte, batch*each), make([]byte, batch*controls)
+	r.msgs, r.from, r.iovs = make([]mmsghdr, messages), make([]address, messages), make([]unix.Iovec, messages)
+	r.bytes, r.control = make([]byte, messages*each), make([]byte, messages*controls)
 	for i := range r.msgs {
 		r.iovs[i] = unix.Iovec{Base: &r.bytes[i*each]}
 		r.iovs[i].SetLen(each)

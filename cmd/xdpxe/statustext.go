@@ -24,6 +24,7 @@ func printStatus(out io.Writer, st *control.Status, recent, transfers int) error
 	p.head()
 	p.interfaces()
 	p.requests()
+	p.kernel()
 	p.xdp()
 	p.floods()
 	p.notes()

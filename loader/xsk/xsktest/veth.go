@@ -111,3 +111,37 @@ func (e End) Neighbour(t testing.TB, addr netip.Addr, mac [6]byte) {
 		t.Fatalf("%s: neighbour %s: %v", e.Name, addr, err)
 	}
 }
+
+// Named returns a device of the namespace.
+func Named(t testing.TB, name string) End {
+	t.Helper()
+	return end(t, name)
+}
+
+// Bridge makes a bridge of an end and of one of a further pair, whose other end
+// it returns: what the bridge passes on comes out there.
+func Bridge(t testing.TB, port End) (beyond End) {
+	t.Helper()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "bridge"
+	bridge := &netlink.Bridge{LinkAttrs: attrs}
+	if err := netlink.LinkAdd(bridge); err != nil {
+		t.Fatalf("bridge: %v", err)
+	}
+	attrs.Name = "port"
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "beyond"}); err != nil {
+		t.Fatalf("veth pair: %v", err)
+	}
+	other := end(t, "port")
+	beyond = end(t, "beyond")
+	for _, e := range []End{port, other} {
+		if err := netlink.LinkSetMaster(e.link, bridge); err != nil {
+			t.Fatalf("%s into the bridge: %v", e.Name, err)
+		}
+	}
+	other.Up(t)
+	beyond.Up(t)
+	end(t, "bridge").Up(t)
+	carries(t, other, beyond)
+	return beyond
+}
