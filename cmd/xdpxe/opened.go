@@ -48,7 +48,11 @@ func openPort(opts portOptions, facts *netdev.Facts, boot *bootSockets, log *zap
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{facts: facts, path: path, floods: flood.New(nil)}
+	counters, err := path.Counters() // a former daemon's, where its maps were taken over
+	if err != nil {
+		return nil, errors.Join(err, path.Close())
+	}
+	o := &opened{facts: facts, path: path, floods: flood.New(counters)}
 	if facts.Bridge != "" {
 		if b, err := netdev.Read(facts.Bridge); err == nil {
 			o.bridge = b.Index
