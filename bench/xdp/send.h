@@ -48,6 +48,34 @@ static __always_inline void write_request(struct template *t, const struct ident
 		__builtin_memcpy(at(t, t->uuid_at), id->uuid, sizeof(id->uuid));
 }
 
+#define NSEC_PER_SEC 1000000000ULL
+
+/*
+ * Whether the next request is due, at a rate: request k (from 0) is due k/rate
+ * after the first frame. A frame that is not needed costs some 100 ns; to wait
+ * here would keep the replies of earlier ones waiting on this CPU.
+ */
+static __always_inline int due(const struct settings *s)
+{
+	__u32 zero = 0;
+	struct pace *p = bpf_map_lookup_elem(&pace_map, &zero);
+	__u64 now, elapsed;
+
+	if (!p)
+		return 0;
+	now = bpf_ktime_get_ns();
+	if (!p->begun)
+		p->begun = now;
+	p->last = now;
+	p->frames++;
+	elapsed = now - p->begun;
+	if (p->sent >= s->total || elapsed >= s->until || elapsed * s->rate < p->sent * NSEC_PER_SEC)
+		return 0;
+	p->sent++;
+	p->ended = now;
+	return 1;
+}
+
 /*
  * The page may hold anything that an earlier receiver of it left: the whole
  * frame is written each time.
@@ -57,12 +85,17 @@ static __always_inline int send_request(struct xdp_md *ctx)
 	__u32 zero = 0;
 	struct settings *s = bpf_map_lookup_elem(&settings_map, &zero);
 	struct template *t = bpf_map_lookup_elem(&template_map, &zero);
-	__u64 *serial = own_serial();
 	struct identity *id;
 	struct slot *slot;
+	__u64 *serial;
 	__u32 len, index, xid;
 
-	if (!s || !t || !serial || !s->identities)
+	if (!s || !t || !s->identities)
+		return XDP_ABORTED;
+	if (s->rate && !due(s))
+		return XDP_DROP;
+	serial = own_serial();
+	if (!serial)
 		return XDP_ABORTED;
 	index = *serial % s->identities;
 	id = bpf_map_lookup_elem(&identities_map, &index);

@@ -96,6 +96,45 @@ func TestBounce(t *testing.T) {
 	}
 }
 
+// At a rate no more is sent than is due, and the sender is as fast as it goes again afterwards.
+func TestPace(t *testing.T) {
+	near, far := veth(t)
+	var b *Bounce
+	if err := far.Do(func() (err error) { b, err = OpenBounce(cable); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	g := openOn(t, near, Options{Slots: 1 << 16, Bounced: true, Patience: time.Hour})
+	const due = 500
+	shot, err := g.Pace(t.Context(), 10_000, due*time.Second/10_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shot.Sent == 0 || shot.Sent+shot.Refused > due || shot.Elapsed <= 0 {
+		t.Errorf("%+v, want at most %d sent", shot, due)
+	}
+	c, err := g.Settle(t.Context(), 20*time.Second) // ends when all are answered
+	if err != nil || shot.Refused == 0 && c[Answered] != shot.Sent || c[counterSent] != shot.Sent+shot.Refused {
+		t.Errorf("%+v, counts %v, %v", shot, c, err)
+	}
+	if err := g.Shoot(100); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := g.Counts(); err != nil || now[counterSent] != c[counterSent]+100 {
+		t.Errorf("%v after 100 more than %v, %v", now, c, err)
+	}
+	for _, rate := range []float64{0, 0.5, -1, 1e18} {
+		if _, err := g.Pace(t.Context(), rate, time.Second); err == nil {
+			t.Errorf("%g/s was taken", rate)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := g.Pace(ctx, 1000, time.Hour); err == nil {
+		t.Error("went on after the end")
+	}
+}
+
 func TestFireStops(t *testing.T) {
 	near, _ := veth(t)
 	g := openOn(t, near, Options{Slots: 128})
