@@ -77,6 +77,19 @@ static __always_inline int due(const struct settings *s)
 }
 
 /*
+ * A page may come back with the length that an earlier receiver gave its frame,
+ * in the struct xdp_frame of which the kernel (xdp_test_run_batch) sends what
+ * the program has made. It looks at the program's bounds only where they were
+ * changed: so user space hands in frames of another length, and they always are.
+ */
+static __always_inline int set_length(struct xdp_md *ctx, __u32 len)
+{
+	__u32 now = bpf_xdp_get_buff_len(ctx);
+
+	return now == len ? 0 : bpf_xdp_adjust_tail(ctx, (int)len - (int)now);
+}
+
+/*
  * The page may hold anything that an earlier receiver of it left: the whole
  * frame is written each time.
  */
@@ -108,7 +121,7 @@ static __always_inline int send_request(struct xdp_md *ctx)
 	if (len < sizeof(struct eth_hdr) || len > MAX_FRAME)
 		return XDP_ABORTED;
 	write_request(t, id, xid);
-	if (bpf_xdp_store_bytes(ctx, 0, t->frame, len))
+	if (set_length(ctx, len) || bpf_xdp_store_bytes(ctx, 0, t->frame, len))
 		return XDP_ABORTED;
 
 	slot->sent = bpf_ktime_get_ns();
