@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* The maps. spec.go repeats their names; the loader may change the sizes. */
+/* The maps. spec.go repeats their names; the loader may change the sizes. They
+ * ask to be pinned for the sake of other loaders (libbpf's, as xdp-loader has
+ * it); LoadSpec drops that. */
 #ifndef XDPXE_MAPS_H
 #define XDPXE_MAPS_H
 
@@ -10,6 +12,7 @@
  * Mapped by the daemon, which beats with a plain 64-bit store. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
@@ -18,6 +21,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct settings);
@@ -25,6 +29,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, MAX_ADDRS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct addr_key);
@@ -33,6 +38,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, MAX_CLASSES);
 	__type(key, __u32);
 	__type(value, struct class_entry);
@@ -41,6 +47,7 @@ struct {
 /* By RX queue. A socket that closes leaves the map by itself. */
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, MAX_QUEUES);
 	__type(key, __u32);
 	__type(value, __u32);
@@ -48,12 +55,14 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 4 << 20);
 } requests_map SEC(".maps");
 
 /* By enum reason. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, NUM_REASONS);
 	__type(key, __u32);
 	__type(value, __u64);
@@ -62,6 +71,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
 	__type(value, struct guard);
 } guard_map SEC(".maps");
@@ -70,6 +80,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, NUM_BUDGETS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
 	__type(value, struct bucket);
 } buckets_map SEC(".maps");
@@ -78,6 +89,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1 << 19);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
 	__type(value, struct filter_entry);
 } filter_map SEC(".maps");
@@ -86,6 +98,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1 << 16);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, struct source);
 	__type(value, __u64);
 } sources_map SEC(".maps");
@@ -93,11 +106,13 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 17);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } samples_map SEC(".maps");
 
 /* The number of the templates that hold; 0: none. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
@@ -106,6 +121,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 2 * (MAX_MESSAGE + 1));
 	__type(key, __u32);
 	__type(value, struct length);
@@ -113,6 +129,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, NUM_LAYOUTS);
 	__type(key, __u32);
 	__type(value, struct layout);
@@ -120,6 +137,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, NUM_PATTERNS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
@@ -128,6 +146,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, NUM_PATTERNS);
 	__type(key, __u32);
 	__type(value, struct pattern);
@@ -135,6 +154,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, NUM_EXACT);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct exact_key);
@@ -143,6 +163,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, NUM_REPLIES);
 	__type(key, __u32);
 	__type(value, struct reply);
@@ -151,6 +172,7 @@ struct {
 /* By verdict.outcome. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, MAX_OUTCOMES + 1);
 	__type(key, __u32);
 	__type(value, __u64);
@@ -158,6 +180,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 1 << 20);
 } events_map SEC(".maps");
 
@@ -220,6 +243,7 @@ struct scratch {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct scratch);

@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -9,6 +10,11 @@ import (
 // ProgramName is the program's name in the spec and in the kernel
 // (`bpftool prog`), by which a loader knows its own.
 const ProgramName = "xdpxe"
+
+// Version is that of the maps' meaning. Raise it whenever content of a map that
+// looks the same is to be read otherwise, so that no program takes over maps of
+// another sort at a restart; a change of sizes or types shows by itself.
+const Version = 1
 
 // Maps of the program, by name.
 const (
@@ -70,5 +76,13 @@ func LoadSpec() (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("XDP object: %w", err)
 	}
+	// Pinning is the loader's own business; the object names it for others.
+	for _, m := range spec.Maps {
+		m.Pinning = ebpf.PinNone
+	}
 	return spec, nil
 }
+
+// Object returns the ELF object itself, for programs that load it in our place.
+// Its maps ask to be pinned by their names.
+func Object() []byte { return slices.Clone(_PxeBytes) }

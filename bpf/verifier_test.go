@@ -30,6 +30,9 @@ func TestVerifierCost(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			for _, m := range spec.Maps {
+				m.Pinning = ebpf.PinNone // as LoadSpec does
+			}
 			verify(t, spec)
 		})
 	}

@@ -46,8 +46,16 @@ const (
 // says something once a minute.
 var samples = bpf.NewLimit(20, 100)
 
-// sizeGuard makes the tables of the guard as large as options say.
-func sizeGuard(spec *ebpf.CollectionSpec, o *Options) {
+// sizeGuard makes the tables of the guard as large as options say. Those of a
+// program that the operator loads are as they are.
+func (l *ladder) sizeGuard(spec *ebpf.CollectionSpec) {
+	o := &l.o
+	if o.External {
+		if o.GuardFilter != DefaultFilter || o.GuardSources != DefaultSources {
+			l.d.note("guard: the tables of a program that is not loaded by xdpxe have their default sizes")
+		}
+		return
+	}
 	spec.Maps[bpf.FilterMap].MaxEntries = uint32(2 * o.GuardFilter / bpf.FilterEntrySize)
 	spec.Maps[bpf.SourcesMap].MaxEntries = uint32(o.GuardSources)
 }
@@ -105,7 +113,15 @@ func truth(b bool) uint32 {
 
 // openSamples prepares for SetGuard and Refused.
 func (d *Datapath) openSamples() error {
-	d.guardSeed = rand.Uint64()
+	var former bpf.Guard
+	if err := d.coll.Maps[bpf.GuardMap].Lookup(uint32(0), &former); err != nil {
+		return fmt.Errorf("%s: %w", bpf.GuardMap, err)
+	}
+	// A former daemon's marks hold only under its seed.
+	d.guardSeed = former.Seed
+	for d.guardSeed == 0 {
+		d.guardSeed = rand.Uint64()
+	}
 	rd, err := ringbuf.NewReader(d.coll.Maps[bpf.SamplesMap])
 	if err != nil {
 		return fmt.Errorf("%s: %w", bpf.SamplesMap, err)

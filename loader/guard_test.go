@@ -102,3 +102,36 @@ func TestGuardOnTheWire(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Who asked a daemon that has ended is known to its successor, and its guard
+// holds until the successor says otherwise.
+func TestGuardTakenOver(t *testing.T) {
+	r := newRig(t, 1)
+	o := Options{Datapath: Ringbuf, PinDir: bpffs(t)}
+	first := r.open(t, o)
+	share := Guard{On: true, Requests: Budget{Rate{1, 0}, 0}}
+	if err := first.SetGuard(share); err != nil {
+		t.Fatal(err)
+	}
+	seed := first.guardSeed
+	if err := first.HandOver(); err != nil {
+		t.Fatal(err)
+	}
+	second := r.open(t, o)
+	if !second.Info().TookOver || second.guardSeed != seed {
+		t.Errorf("took over: %v; seed %#x, was %#x", second.Info().TookOver, second.guardSeed, seed)
+	}
+	var g bpf.Guard
+	if err := second.coll.Maps[bpf.GuardMap].Lookup(uint32(0), &g); err != nil || g.On != 1 || g.Seed != seed {
+		t.Errorf("%+v, %v", g, err)
+	}
+	if err := second.HandOver(); err != nil {
+		t.Fatal(err)
+	}
+	// Tables of another size are others, with a seed of their own.
+	o.GuardFilter = 1 << 20
+	third := r.open(t, o)
+	if third.guardSeed == seed || third.guardSeed == 0 {
+		t.Errorf("seed %#x", third.guardSeed)
+	}
+}

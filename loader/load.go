@@ -8,7 +8,7 @@ import (
 	"github.com/xdpxe/xdpxe/bpf"
 )
 
-// load loads program and maps, delivering nothing and without a heartbeat.
+// load gets program and maps; new ones deliver nothing and have no heartbeat.
 func (l *ladder) load() error {
 	classes, err := bpf.Classes(l.o.VendorClasses)
 	if err != nil {
@@ -24,10 +24,20 @@ func (l *ladder) load() error {
 	if err := l.o.Templates.apply(spec); err != nil {
 		return err
 	}
-	sizeGuard(spec, &l.o)
+	l.sizeGuard(spec)
 	d := l.d
-	if d.coll, err = ebpf.NewCollection(spec); err != nil {
+	if l.o.External {
+		err = l.openExternal(spec)
+	} else {
+		err = l.newCollection(spec)
+	}
+	if err != nil {
 		return err
+	}
+	if d.inherited = l.sameMaps || l.o.External; d.inherited {
+		if d.answer, err = d.formerAnswer(); err != nil {
+			return err
+		}
 	}
 	for i, c := range classes {
 		if err := d.coll.Maps[bpf.ClassesMap].Put(uint32(i), c); err != nil {
@@ -49,7 +59,10 @@ func (l *ladder) load() error {
 	if err := d.openSamples(); err != nil {
 		return err
 	}
-	info, err := d.coll.Programs[bpf.ProgramName].Info()
+	if d.program() == nil {
+		return nil
+	}
+	info, err := d.program().Info()
 	if err != nil {
 		return fmt.Errorf("program info: %w", err)
 	}
@@ -58,8 +71,28 @@ func (l *ladder) load() error {
 	return nil
 }
 
-// release takes down what load made, all or part.
+// newCollection loads the program, with the maps that a former daemon pinned if they fit.
+func (l *ladder) newCollection(spec *ebpf.CollectionSpec) (err error) {
+	var options ebpf.CollectionOptions
+	l.layout = layoutOf(spec)
+	if l.former != nil {
+		options.MapReplacements = l.d.pins.maps(spec, l.layout)
+		defer closeMaps(options.MapReplacements)
+		l.sameMaps = options.MapReplacements != nil
+	}
+	l.d.coll, err = ebpf.NewCollectionWithOptions(spec, options)
+	return err
+}
+
+// program returns the program; nil: the operator loaded it.
+func (d *Datapath) program() *ebpf.Program { return d.coll.Programs[bpf.ProgramName] }
+
+// release takes down what load made, all or part, and the pins.
 func (d *Datapath) release() {
+	if d.pins != nil {
+		_ = d.pins.remove()
+		d.pins = nil
+	}
 	if d.ring != nil {
 		_ = d.ring.Close()
 	}
@@ -79,7 +112,7 @@ func (d *Datapath) release() {
 		d.coll.Close()
 	}
 	d.coll, d.ring, d.beat, d.samples, d.table, d.events = nil, nil, nil, nil, nil, nil
-	d.info.ProgramID, d.info.ProgramTag = 0, ""
+	d.info.ProgramID, d.info.ProgramTag, d.info.Pinned = 0, "", ""
 }
 
 func (d *Datapath) restoreOffloads() error {

@@ -29,6 +29,13 @@ type Options struct {
 	// RunDir keeps what a crash would leave changed (offloads); made when
 	// needed. Empty: nothing is kept, and only Close restores.
 	RunDir string
+	// External: the operator attached the program, and pinned its maps in PinDir
+	// below the interface's name. Stale must be what the object has, DefaultStale.
+	External bool
+	// PinDir is a directory in a bpffs, made when needed: there program, maps and
+	// link are pinned below it, and a restart takes them over. Empty, or not to
+	// be used: nothing is pinned.
+	PinDir string
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -53,6 +60,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Stale == 0 {
 		o.Stale = DefaultStale
+	}
+	if o.External && (o.Stale != DefaultStale || o.PinDir == "") {
+		return o, fmt.Errorf("interface %s: the operator's program has a heartbeat of %v and its maps in a bpffs", o.Iface, DefaultStale)
 	}
 	if o.Stale < 100*time.Millisecond {
 		return o, fmt.Errorf("interface %s: heartbeat of %v: less than 100ms", o.Iface, o.Stale)

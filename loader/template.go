@@ -222,5 +222,6 @@ func (d *Datapath) Templates() (TemplateInfo, error) {
 	if i.EventsDropped, err = sum(d.coll.Maps[bpf.OutcomesMap], bpf.OutcomeEventsDropped); err != nil {
 		return i, fmt.Errorf("interface %s: %w", d.info.Iface, err)
 	}
+	i.EventsDropped += d.unread.Load()
 	return i, nil
 }

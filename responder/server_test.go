@@ -67,6 +67,29 @@ func discover(port int, mac byte) packet.Packet {
 	}
 }
 
+// What waits when a worker is to end is answered first.
+func TestServeAnswersWhatWaits(t *testing.T) {
+	s := New(zap.NewNop())
+	s.SetAnswers(answersOf(t, bootAll("a.efi")))
+	s.SetLinks(eth0)
+	wire := conn.NewFake(256)
+	const waiting = 2*batch + 1
+	for i := range waiting {
+		wire.Inject(discover(2, byte(i+1)))
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := s.Serve(ended, wire, "eth0", "socket", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(wire.Replies(waiting)); got != waiting {
+		t.Errorf("%d of %d requests answered", got, waiting)
+	}
+	if _, err := wire.Recv(make([]packet.Packet, 1), 0); !errors.Is(err, conn.ErrClosed) {
+		t.Errorf("the connection is open: %v", err)
+	}
+}
+
 func TestServeAnswersCountsAndReloads(t *testing.T) {
 	r := newRack(t, bootAll("a.efi"), eth0)
 	file := func(p packet.Packet) string {

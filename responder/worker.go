@@ -38,9 +38,12 @@ type worker struct {
 	in, out [batch]packet.Packet
 }
 
-// Serve answers what c receives until ctx ends or c fails, and closes c. iface
-// and tier label the counters; offers, unless nil, gets what is answered. It
-// returns nil when ctx ended it.
+// drainFor bounds how long what still waits when a worker is to end is answered.
+const drainFor = 500 * time.Millisecond
+
+// Serve answers what c receives until ctx ends or c fails, then what waits in c
+// at that moment, and closes c. iface and tier label the counters; offers, unless
+// nil, gets what is answered. It returns nil when ctx ended it.
 func (s *Server) Serve(ctx context.Context, c conn.Conn, iface, tier string, offers *publish.Offers) error {
 	// A worker sleeps in poll(2), not in Go's netpoller, and its AF_XDP rings
 	// and caches want one thread.
@@ -48,33 +51,40 @@ func (s *Server) Serve(ctx context.Context, c conn.Conn, iface, tier string, off
 	defer runtime.UnlockOSThread()
 	shortTurns()
 	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.Close() })
+	stop := context.AfterFunc(ctx, c.Wake)
 	defer stop()
 
 	w := &worker{server: s, conn: c, iface: iface, tier: tier, counts: s.countersFor(iface, tier), offers: offers}
 	w.turned.Store(time.Now().UnixNano())
 	s.join(w)
 	defer s.leave(w)
-	for {
-		if err := w.turn(); err != nil {
+	for ctx.Err() == nil {
+		if _, err := w.turn(Turn); err != nil {
 			if ctx.Err() != nil || errors.Is(err, conn.ErrClosed) {
 				return nil
 			}
 			return fmt.Errorf("%s: %s: %w", iface, tier, err)
 		}
 	}
+	for end := time.Now().Add(drainFor); time.Now().Before(end); {
+		if n, err := w.turn(0); n == 0 || err != nil {
+			break // an error: nobody is left to be told
+		}
+	}
+	return nil
 }
 
-// turn receives one batch and answers it.
-func (w *worker) turn() error {
-	n, err := w.conn.Recv(w.in[:], Turn)
+// turn receives one batch, for which it waits so long, and answers it. It
+// returns how many requests there were.
+func (w *worker) turn(wait time.Duration) (n int, err error) {
+	n, err = w.conn.Recv(w.in[:], wait)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	now := time.Now()
 	w.turned.Store(now.UnixNano())
 	if n == 0 {
-		return nil
+		return 0, nil
 	}
 	defer w.conn.Release(w.in[:n])
 	w.tapAll(now, false, w.in[:n])
@@ -88,9 +98,9 @@ func (w *worker) turn() error {
 	}
 	w.conn.Release(w.out[sent:room])
 	if err != nil {
-		return err
+		return n, err
 	}
-	return w.conn.Flush()
+	return n, w.conn.Flush()
 }
 
 // handle answers in into out and returns how many replies there are.

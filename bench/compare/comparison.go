@@ -55,7 +55,7 @@ func (c *Comparison) Run(ctx context.Context) ([]*result.Run, error) {
 	tables := make([][]*entry, len(c.Works))
 	for i, w := range c.Works {
 		for _, p := range c.Peers {
-			if p.Kind == w.Kind {
+			if w.does(p) {
 				tables[i] = append(tables[i], &entry{peer: p, rounds: make([]*result.Row, c.Rounds)})
 			}
 		}
@@ -132,6 +132,9 @@ func brief(row result.Row, show []string) string {
 // summarize makes the run of a work: rows with medians, then with ratios.
 func summarize(w Work, table []*entry, rounds int) *result.Run {
 	run := &result.Run{Settings: []result.Setting{{Name: WorkSetting, Value: w.Name}, {Name: "rounds", Value: strconv.Itoa(rounds)}}}
+	if w.Note != "" {
+		run.Notes = append(run.Notes, w.Note)
+	}
 	run.Machine.Programs = make(map[string]string)
 	for _, e := range table {
 		if e.load != "" {

@@ -13,7 +13,7 @@ import (
 )
 
 func peer(recipe, variant string, k peers.Kind) *peers.Peer {
-	return &peers.Peer{Name: strings.TrimSpace(recipe + " " + variant), Recipe: &peers.Recipe{Name: recipe}, Kind: k, Version: "1"}
+	return &peers.Peer{Name: strings.TrimSpace(recipe + " " + variant), Recipe: &peers.Recipe{Name: recipe}, Kind: k, Variant: variant, Version: "1"}
 }
 
 // script is a Measure that answers from a table, "WORK PEER" to a rate for each
@@ -130,6 +130,24 @@ func TestFailureDoesNotEndTheRest(t *testing.T) {
 	}
 	if len(runs[0].Notes) != 4 {
 		t.Errorf("notes %q", runs[0].Notes)
+	}
+}
+
+// A bounce is measured beside, and what xdpxe reaches of it is a ratio like others.
+func TestBounceBeside(t *testing.T) {
+	s := &script{rates: map[string][]float64{"d xdpxe a": {50}, "d bounce": {80}}}
+	c := comparison(s, 1)
+	c.Works = []Work{{Name: "d", Kind: peers.DHCP, Variant: "a", Alone: true, Bounced: true, Ratios: []string{"rate"}, Note: "read this"}}
+	c.Peers = append(c.Peers, peer("bounce", "", peers.Bounce))
+	runs, err := c.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := runs[0].Row("xdpxe a/bounce"); r == nil || r.Figures[0].Value != 50.0/80 || len(runs[0].Rows) != 3 {
+		t.Errorf("rows %+v", runs[0].Rows)
+	}
+	if n := runs[0].Notes; !slices.Equal(n, []string{"read this"}) {
+		t.Errorf("notes %q", n)
 	}
 }
 

@@ -53,13 +53,22 @@ type bench struct {
 func (r *Rig) Measure(ctx context.Context, w Work, p *peers.Peer) (run *result.Run, err error) {
 	err = r.with(ctx, w, p, func(b *bench, server *peers.Server) (err error) {
 		run, err = r.load(ctx, b, r.place(w).load, w.Load(Target{Interface: cable, Address: serverAddr.Addr(), Clients: clientNet, File: b.vars.File,
-			Path: filepath.Join(b.vars.Root, b.vars.File), Pid: server.Pid()}))
+			Path: filepath.Join(b.vars.Root, b.vars.File), Pid: server.Pid(), Kind: p.Kind, Subject: p.Recipe.Name == Subject}))
 		if err == nil {
-			run.Settings = append(run.Settings, result.Setting{Name: ServerSetting, Value: strings.Join(server.Command, " ")})
+			run.Settings = append(run.Settings, result.Setting{Name: ServerSetting, Value: asStarted(server)})
 		}
 		return err
 	})
 	return run, err
+}
+
+// asStarted is how a server was started and set up.
+func asStarted(s *peers.Server) string {
+	command := strings.Join(s.Command, " ")
+	if s.About != "" {
+		command += " # " + s.About
+	}
+	return command
 }
 
 // with calls f while the peer serves, and takes everything away again. That the
@@ -96,6 +105,13 @@ func (r *Rig) lay(w Work) (b *bench, err error) {
 	}
 	if err := b.clients.Veth(cable, b.server, cable); err != nil {
 		return nil, err
+	}
+	if w.Kind == peers.DHCP {
+		// What a server sends by XDP_TX is lost unless this end polls. The load's
+		// own program makes it poll, but the server looks before that is there.
+		if err := b.clients.Run("ethtool", "-K", cable, "gro", "on"); err != nil {
+			return nil, err
+		}
 	}
 	if err := b.server.IP("addr", "add", serverAddr.String(), "brd", "+", "dev", cable); err != nil {
 		return nil, err

@@ -212,7 +212,6 @@ esac
 // and compared. The rates are small: the figures themselves do not matter here.
 func TestMeasure(t *testing.T) {
 	labtest.Need(t, false)
-	ctx := labtest.Context(t, time.Minute)
 	rig := &Rig{Programs: programs}
 	works, err := Select([]string{"dhcp", "tftp-3x64KiB-b1468-w4"})
 	if err != nil {
@@ -228,21 +227,35 @@ func TestMeasure(t *testing.T) {
 			return args
 		}
 		t.Run(w.Name, func(t *testing.T) {
-			p := &peers.Peer{Name: "xdpxe", Recipe: recipe(t, "xdpxe"), Kind: w.Kind, Variant: "native", Program: programs.XDPXE}
-			run, err := rig.Measure(ctx, w, p)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, name := range append(w.Show, w.Ratios...) {
-				if _, ok := run.Rows[0].Figure(name); !ok {
-					t.Errorf("no %q among the figures: %+v", name, run.Rows[0].Figures)
-				}
-			}
-			if last := run.Settings[len(run.Settings)-1]; last.Name != ServerSetting || !strings.HasPrefix(last.Value, strings.Join(append(pin(rig.place(w).server), programs.XDPXE), " ")+" serve -c ") {
-				t.Errorf("settings %+v", run.Settings)
-			}
+			measures(t, rig, w, &peers.Peer{Name: "xdpxe", Recipe: recipe(t, "xdpxe"), Kind: w.Kind, Variant: "native", Program: programs.XDPXE}, " serve -c ")
 		})
+		if w.Bounced {
+			t.Run(w.Name+" on a bounce", func(t *testing.T) {
+				run := measures(t, rig, w, &peers.Peer{Name: "bounce", Recipe: recipe(t, "bounce"), Kind: peers.Bounce, Program: programs.Bench}, " bounce --interface=cable0")
+				if f, _ := run.Rows[0].Figure("answered"); f.Value != 1 {
+					t.Errorf("%+v did not come back", f)
+				}
+			})
+		}
 	}
+}
+
+// measures does a work on a peer, which was started by its program and args.
+func measures(t *testing.T, rig *Rig, w Work, p *peers.Peer, args string) *result.Run {
+	t.Helper()
+	run, err := rig.Measure(labtest.Context(t, time.Minute), w, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(w.Show, w.Ratios...) {
+		if _, ok := run.Rows[0].Figure(name); !ok {
+			t.Errorf("no %q among the figures: %+v", name, run.Rows[0].Figures)
+		}
+	}
+	if last := run.Settings[len(run.Settings)-1]; last.Name != ServerSetting || !strings.HasPrefix(last.Value, strings.Join(append(pin(rig.place(w).server), p.Program), " ")+args) {
+		t.Errorf("settings %+v", run.Settings)
+	}
+	return run
 }
 
 // The command as it is typed: who takes part, who is missing, results in files,

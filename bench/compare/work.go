@@ -24,6 +24,24 @@ type Work struct {
 	// microsecond never sleeps: a server that the scheduler puts on its processor
 	// waits for turns there, and the latency is the scheduler's.
 	Apart bool
+	// Variant is the one of xdpxe that does it; "": each.
+	Variant string
+	Alone   bool   // no other server does it
+	Bounced bool   // a bounce does it too
+	Note    string // what a reader of the table has to know
+}
+
+// does says whether a peer does the work.
+func (w *Work) does(p *peers.Peer) bool {
+	switch {
+	case p.Kind == peers.Bounce:
+		return w.Bounced
+	case p.Kind != w.Kind:
+		return false
+	case p.Recipe.Name == Subject:
+		return w.Variant == "" || p.Variant == w.Variant
+	}
+	return !w.Alone
 }
 
 // Target is what a load is aimed at.
@@ -34,7 +52,12 @@ type Target struct {
 	File      string       // name of the file
 	Path      string       // where it can be compared with
 	Pid       int          // the server's
+	Kind      peers.Kind   // what the server does
+	Subject   bool         // it is xdpxe
 }
+
+// kernelVariant is xdpxe with answers from the kernel.
+const kernelVariant = "kernel"
 
 // answers are the figures of DHCP works.
 var answers = []string{"answered", "latency p50", "latency p99", "latency p99.9"}
@@ -59,6 +82,29 @@ func dhcpWorks() []Work {
 			return []string{"dhcp", "--interface", t.Interface, "--what", "bootserver", "--server", t.Address.String(),
 				"--client-net", t.Clients.String(), "--find-max", "--for", trial}
 		}},
+		{Name: "dhcp-max-live", Kind: peers.DHCP, Variant: kernelVariant, Bounced: true,
+			Show: append([]string{"highest rate", "answered rate"}, answers...), Ratios: []string{"answered rate"},
+			Load: func(t Target) []string {
+				load := []string{"dhcp", "--interface", t.Interface, "--sender", "live", "--find-max", "--max-rate", "0", "--for", trial}
+				if t.Kind == peers.Bounce {
+					load = append(load, "--bounced")
+				}
+				return load
+			}},
+		{Name: "dhcp-100k", Kind: peers.DHCP, Variant: kernelVariant, Apart: true, Show: answers, Ratios: []string{"latency p50", "latency p99"},
+			Note: "xdpxe gets 100,000 requests a second, other servers 10,000",
+			Load: func(t Target) []string {
+				rate := "10000"
+				if t.Subject {
+					rate = "100000"
+				}
+				return []string{"dhcp", "--interface", t.Interface, "--rate", rate, "--for", "3s"}
+			}},
+		{Name: "dhcp-300k", Kind: peers.DHCP, Variant: kernelVariant, Alone: true, Apart: true,
+			Show: []string{"answered rate", "answered", "latency p99", "server CPU"},
+			Load: func(t Target) []string {
+				return []string{"dhcp", "--interface", t.Interface, "--sender", "live", "--rate", "300000", "--for", "5s", "--server-pid", strconv.Itoa(t.Pid)}
+			}},
 	}
 }
 

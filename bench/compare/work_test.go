@@ -24,7 +24,7 @@ func TestSelect(t *testing.T) {
 	}{
 		{nil, all},
 		{[]string{"dhcp", "tftp"}, all},
-		{[]string{"dhcp-max", "dhcp"}, []string{"dhcp-max", "dhcp-10k", "4011-max"}},
+		{[]string{"dhcp-max", "dhcp"}, []string{"dhcp-max", "dhcp-10k", "4011-max", "dhcp-max-live", "dhcp-100k", "dhcp-300k"}},
 		{[]string{"tftp-7x1KiB-b512-w1"}, []string{"tftp-7x1KiB-b512-w1"}},
 	} {
 		works, err := Select(c.ask)
@@ -44,6 +44,52 @@ func TestSelect(t *testing.T) {
 	} {
 		if works, err := Select([]string{c.ask}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %q, %v, want %q", c.ask, names(works), err, c.want)
+		}
+	}
+}
+
+// Who does what, and with which load.
+func TestDoes(t *testing.T) {
+	kernel, native, other := peer("xdpxe", "kernel", peers.DHCP), peer("xdpxe", "native", peers.DHCP), peer("other", "", peers.DHCP)
+	bounce, files := peer("bounce", "", peers.Bounce), peer("xdpxe", "", peers.TFTP)
+	for name, want := range map[string][]*peers.Peer{
+		"dhcp-max":      {kernel, native, other},
+		"dhcp-max-live": {kernel, other, bounce},
+		"dhcp-100k":     {kernel, other},
+		"dhcp-300k":     {kernel},
+	} {
+		works, err := Select([]string{name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []*peers.Peer
+		for _, p := range []*peers.Peer{kernel, native, other, bounce, files} {
+			if works[0].does(p) {
+				got = append(got, p)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	for _, c := range []struct {
+		work   string
+		target Target
+		want   string
+		other  string
+	}{
+		{"dhcp-100k", Target{Subject: true}, "--rate 100000", "--bounced"},
+		{"dhcp-100k", Target{}, "--rate 10000 ", "--bounced"},
+		{"dhcp-max-live", Target{Kind: peers.DHCP}, "--sender live", "--bounced"},
+		{"dhcp-max-live", Target{Kind: peers.Bounce}, "--bounced", "--rate"},
+		{"dhcp-300k", Target{Pid: 77}, "--server-pid 77", "--bounced"},
+	} {
+		works, err := Select([]string{c.work})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if load := strings.Join(works[0].Load(c.target), " ") + " "; !strings.Contains(load, c.want) || strings.Contains(load, c.other+" ") {
+			t.Errorf("%s of %+v: %q, want %q and no %q", c.work, c.target, load, c.want, c.other)
 		}
 	}
 }

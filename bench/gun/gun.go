@@ -50,6 +50,9 @@ func newGun(ctx context.Context, load Load, ports []port.Port, now func() time.D
 	if err := g.load.complete(); err != nil {
 		return nil, err
 	}
+	if load.Bounced {
+		return nil, errors.New("only the live sender takes requests that come back for answers")
+	}
 	if len(ports) == 0 {
 		return nil, errors.New("no ports")
 	}

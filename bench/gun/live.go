@@ -16,12 +16,14 @@ import (
 // mostLive bounds the machines of a live sender: each takes 24 bytes in the kernel.
 const mostLive = 1 << 20
 
-// Live runs a load from the kernel (bench/xdp), as fast as it goes, from so many
-// CPUs. It knows DISCOVERs only. The kernel matches all replies and looks at
-// their headers; whole messages are judged of some (Outcome.Looked).
+// Live runs a load from the kernel (bench/xdp): at one rate from one CPU, or as
+// fast as it goes from so many. It knows DISCOVERs only. The kernel matches all
+// replies and looks at their headers; whole messages are judged of some
+// (Outcome.Looked). Latencies are from the moment that a request is sent, not
+// from when it was due, and as exact as some 10 µs.
 //
 // progress, if not nil, is called about once a second on a goroutine of its own.
-func Live(ctx context.Context, ifname string, mac [6]byte, load Load, d time.Duration, senders int, progress func(Progress)) (*Outcome, error) {
+func Live(ctx context.Context, ifname string, mac [6]byte, load Load, s Schedule, senders int, progress func(Progress)) (*Outcome, error) {
 	if err := load.complete(); err != nil {
 		return nil, err
 	}
@@ -30,6 +32,8 @@ func Live(ctx context.Context, ifname string, mac [6]byte, load Load, d time.Dur
 		return nil, errors.New("the live sender sends DISCOVERs for boot servers only")
 	case len(load.Archs) > 1:
 		return nil, errors.New("the live sender has one architecture")
+	case !s.Saturate && (s.From != s.To || senders > 1):
+		return nil, errors.New("the live sender keeps one rate, from one CPU")
 	case load.Relay.IsValid() && load.ServerMAC == [6]byte{}:
 		return nil, errors.New("the live sender needs the server's MAC to be a relay")
 	}
@@ -43,7 +47,7 @@ func Live(ctx context.Context, ifname string, mac [6]byte, load Load, d time.Dur
 	if err != nil {
 		return nil, err
 	}
-	o := xdp.Options{Interface: ifname, Template: template, FirstXID: l.firstXID, Patience: load.Late}
+	o := xdp.Options{Interface: ifname, Template: template, FirstXID: l.firstXID, Patience: load.Late, Bounced: load.Bounced}
 	for i := range load.Machines {
 		o.Identities = append(o.Identities, identity(load.First+dhcpc.Identity(i)))
 	}
@@ -51,7 +55,7 @@ func Live(ctx context.Context, ifname string, mac [6]byte, load Load, d time.Dur
 	if err != nil {
 		return nil, err
 	}
-	out, err := l.run(ctx, kernel, d, senders)
+	out, err := l.run(ctx, kernel, s, senders)
 	if err = errors.Join(err, kernel.Close()); err != nil {
 		return nil, err
 	}
@@ -81,8 +85,8 @@ func (l *live) example(serial uint32) xdp.Example {
 	}
 }
 
-func (l *live) run(ctx context.Context, kernel *xdp.Gun, d time.Duration, senders int) (*Outcome, error) {
-	out := &Outcome{Schedule: Schedule{For: d, Saturate: true}, Latency: result.NewHistogram(), Busy: 1}
+func (l *live) run(ctx context.Context, kernel *xdp.Gun, s Schedule, senders int) (*Outcome, error) {
+	out := &Outcome{Schedule: s, Latency: result.NewHistogram(), Busy: 1}
 	looked := make(chan error, 1)
 	go func() { looked <- kernel.Samples(func(s *xdp.Sample) { l.look(out, s) }) }()
 	err := l.flood(ctx, kernel, out, senders)
@@ -101,7 +105,7 @@ func (l *live) flood(ctx context.Context, kernel *xdp.Gun, out *Outcome, senders
 	}
 	done, watched := make(chan struct{}), make(chan error, 1)
 	go func() { watched <- l.watch(kernel, out, done) }()
-	shot, err := kernel.Fire(ctx, out.Schedule.For, senders)
+	shot, err := fire(ctx, kernel, out.Schedule, senders)
 	close(done)
 	if err = errors.Join(err, <-watched); err != nil {
 		return err
@@ -114,7 +118,10 @@ func (l *live) flood(ctx context.Context, kernel *xdp.Gun, out *Outcome, senders
 	if err != nil {
 		return err
 	}
-	out.Schedule.For, out.Sending = shot.Elapsed, shot.Elapsed
+	out.Sending = shot.Elapsed
+	if out.Schedule.Saturate {
+		out.Schedule.For = shot.Elapsed
+	}
 	out.Sent, out.Refused, out.Dropped = shot.Sent+shot.Refused, shot.Refused, after-before
 	out.Answered, out.Late, out.Wrong = counts[xdp.Answered], counts[xdp.Late], counts.Wrong()
 	replied := out.Answered + out.Late + out.Wrong
@@ -129,6 +136,26 @@ func (l *live) flood(ctx context.Context, kernel *xdp.Gun, out *Outcome, senders
 		out.Reasons[why] += counts[verdict]
 	}
 	return kernel.Latencies(out.Latency)
+}
+
+func fire(ctx context.Context, kernel *xdp.Gun, s Schedule, senders int) (xdp.Shot, error) {
+	if s.Saturate {
+		return kernel.Fire(ctx, s.For, senders)
+	}
+	return kernel.Pace(ctx, s.To, s.For)
+}
+
+// WarmLive does for Live what Gun.Warm does for a Gun: it sends little until
+// something is answered, at most for a few seconds.
+func WarmLive(ctx context.Context, ifname string, mac [6]byte, load Load) (bool, error) {
+	load.Late = warmEvery
+	for begin := time.Now(); time.Since(begin) < warmTime; {
+		o, err := Live(ctx, ifname, mac, load, Fixed(100, warmEvery), 1, nil)
+		if err != nil || o.Answered+o.Late > 0 {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // watch fills in the series, slice by slice, until done is closed.
@@ -158,7 +185,7 @@ func (l *live) watch(kernel *xdp.Gun, out *Outcome, done <-chan struct{}) error 
 
 // look judges a reply that the kernel found good.
 func (l *live) look(o *Outcome, s *xdp.Sample) {
-	if s.Verdict != xdp.Answered && s.Verdict != xdp.Late {
+	if s.Verdict != xdp.Answered && s.Verdict != xdp.Late || l.load.Bounced {
 		return
 	}
 	o.Looked++

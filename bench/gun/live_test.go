@@ -9,6 +9,7 @@ import (
 	"github.com/xdpxe/xdpxe/bench/dhcpc"
 	"github.com/xdpxe/xdpxe/bench/port"
 	"github.com/xdpxe/xdpxe/bench/result"
+	"github.com/xdpxe/xdpxe/bench/xdp"
 	"github.com/xdpxe/xdpxe/loader/xsk/xsktest"
 )
 
@@ -26,7 +27,7 @@ func TestLive(t *testing.T) {
 	go func() { respond(ctx, t, theirs); close(done) }()
 	defer func() { stop(); <-done; theirs.Close() }()
 
-	o, err := Live(t.Context(), near.Name, near.MAC, Load{Machines: 1000}, 300*time.Millisecond, 1, nil)
+	o, err := Live(t.Context(), near.Name, near.MAC, Load{Machines: 1000}, Schedule{For: 300 * time.Millisecond, Saturate: true}, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,11 +42,42 @@ func TestLive(t *testing.T) {
 	}
 }
 
+// At a rate it sends what is due, to whatever answers, or to a bounce.
+func TestLiveAtARate(t *testing.T) {
+	xsktest.Namespace(t)
+	near, far := xsktest.Veth(t, 1)
+	bounce, err := xdp.OpenBounce(far.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bounce.Close()
+	load := Load{Machines: 10, Bounced: true, Late: time.Minute}
+	if ok, err := WarmLive(t.Context(), near.Name, near.MAC, load); err != nil || !ok {
+		t.Errorf("warm %v, %v", ok, err)
+	}
+	s := Fixed(2000, 100*time.Millisecond)
+	o, err := Live(t.Context(), near.Name, near.MAC, load, s, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Sent == 0 || o.Sent > 200 || o.Answered+o.Refused != o.Sent || o.Schedule != s || o.Looked != 0 {
+		t.Errorf("%+v", o)
+	}
+	if _, err := New(t.Context(), load, nil); err == nil || !strings.Contains(err.Error(), "only the live sender") {
+		t.Errorf("a gun of ports took a bounce: %v", err)
+	}
+	for _, s := range []Schedule{{From: 1, To: 2, For: time.Second}, {For: time.Second}} {
+		if _, err := Live(t.Context(), near.Name, near.MAC, load, s, 2, nil); err == nil {
+			t.Errorf("%+v was taken", s)
+		}
+	}
+}
+
 // Where nothing comes back, nobody says that the server failed.
 func TestLiveIntoNothing(t *testing.T) {
 	xsktest.Namespace(t)
 	near, _ := xsktest.Veth(t, 1)
-	o, err := Live(t.Context(), near.Name, near.MAC, Load{Late: 50 * time.Millisecond}, 20*time.Millisecond, 1, nil)
+	o, err := Live(t.Context(), near.Name, near.MAC, Load{Late: 50 * time.Millisecond}, Schedule{For: 20 * time.Millisecond, Saturate: true}, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +92,7 @@ func TestLiveRefuses(t *testing.T) {
 		"one architecture": {Archs: []Share{{Arch: 7, Weight: 1}, {Arch: 0, Weight: 1}}},
 		"server's MAC":     {Server: server, Relay: server},
 	} {
-		if _, err := Live(t.Context(), "lo", [6]byte{}, l, time.Second, 1, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Live(t.Context(), "lo", [6]byte{}, l, Fixed(1000, time.Second), 1, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}

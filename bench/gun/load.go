@@ -62,6 +62,10 @@ type Load struct {
 	// ask on 4011. The gun answers ARP for all of them.
 	Clients netip.Prefix
 
+	// Bounced takes the request itself for the answer: the server is a bounce
+	// (bench/xdp). The live sender alone can do that.
+	Bounced bool
+
 	VLAN uint16 // 0: untagged
 	// HiddenTags says that the port does not see the tags of replies, so that a missing one is not wrong.
 	HiddenTags bool

@@ -19,6 +19,7 @@ type DaemonConfig struct {
 	Interface string     // default: Iface
 	Datapath  string     // default: auto
 	Deliver   string     // default: auto
+	Attach    string     // default: auto
 	Address   netip.Addr // boot server address in replies; default: the interface's
 	Root      string
 	TFTPPort  int    // default: 69
@@ -114,6 +115,7 @@ func (c *DaemonConfig) yaml(d *Daemon) string {
 	line("interfaces", "["+cmp.Or(c.Interface, Iface)+"]")
 	line("datapath", c.Datapath)
 	line("deliver", c.Deliver)
+	line("attach", c.Attach)
 	if c.Address.IsValid() {
 		line("address", c.Address.String())
 	}

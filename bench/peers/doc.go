@@ -8,6 +8,8 @@
 // with its program found on this machine, and its version. Start runs a Peer in
 // a network namespace of the lab.
 //
+// One recipe is no server: the bounce, which the load generator is itself.
+//
 // Recipes set up servers at their best for the load that is coming: quiet, with
 // limits on clients raised, with the block sizes and windows that they can.
 package peers
@@ -21,6 +23,8 @@ type Kind string
 const (
 	DHCP Kind = "dhcp" // answer as a ProxyDHCP server, on UDP 67 and 4011
 	TFTP Kind = "tftp" // serve files
+	// Bounce sends back what it gets, which is what a machine can do at most.
+	Bounce Kind = "bounce"
 )
 
 // Programs are the programs of this project that take part.

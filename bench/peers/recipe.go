@@ -29,6 +29,8 @@ type Recipe struct {
 	Search  []string        `yaml:"search"`
 	Env     map[string]Text `yaml:"env"`
 	Files   map[string]Text `yaml:"files"` // written to .Dir before the start
+	// About says how it is set up, where its command does not: it goes into results.
+	About   Text            `yaml:"about"`
 	Ready   Ready           `yaml:"ready"`
 	Version VersionQuestion `yaml:"version"`
 }
@@ -67,8 +69,8 @@ func (p *pattern) UnmarshalYAML(n ast.Node) (err error) {
 func (k *Kind) UnmarshalYAML(n ast.Node) error {
 	text, _ := scalar(n)
 	*k = Kind(text)
-	if *k != DHCP && *k != TFTP {
-		return mistake(n.GetToken(), "unknown kind %q: dhcp or tftp", text)
+	if *k != DHCP && *k != TFTP && *k != Bounce {
+		return mistake(n.GetToken(), "unknown kind %q: dhcp, tftp or bounce", text)
 	}
 	return nil
 }
@@ -131,6 +133,7 @@ type filled struct {
 	command []string
 	env     []string
 	files   map[string]string
+	about   string
 }
 
 func (r *Recipe) fill(v Vars) (f filled, err error) {
@@ -149,6 +152,9 @@ func (r *Recipe) fill(v Vars) (f filled, err error) {
 			return f, err
 		}
 		f.env = append(f.env, name+"="+text)
+	}
+	if f.about, err = r.About.Fill(v); err != nil {
+		return f, err
 	}
 	f.files = make(map[string]string, len(r.Files))
 	for name, t := range r.Files {

@@ -19,7 +19,7 @@ func TestBuiltin(t *testing.T) {
 		names = append(names, r.Name)
 	}
 	slices.Sort(names)
-	if want := []string{"atftpd", "dnsmasq", "pin-tftp", "tftpd-hpa", "xdpxe"}; !slices.Equal(names, want) {
+	if want := []string{"atftpd", "bounce", "dnsmasq", "pin-tftp", "tftpd-hpa", "xdpxe"}; !slices.Equal(names, want) {
 		t.Errorf("recipes %q, want %q", names, want)
 	}
 }
@@ -35,6 +35,7 @@ func TestFill(t *testing.T) {
   files:
     conf: |
       net {{.Network}}/{{.Netmask}}
+  about: "{{.Variant}} answers"
   ready: {udp: [69]}
 `))
 	if err != nil {
@@ -45,6 +46,9 @@ func TestFill(t *testing.T) {
 	f, err := recipes[0].fill(v)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if f.about != "slow answers" {
+		t.Errorf("about %q", f.about)
 	}
 	if want := []string{"minED", "-ieth7", "77", "slow"}; !slices.Equal(f.command, want) {
 		t.Errorf("command %q, want %q", f.command, want)

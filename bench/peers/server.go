@@ -18,6 +18,7 @@ import (
 type Server struct {
 	Peer    *Peer
 	Command []string // as it was started
+	About   string   // how it is set up
 	process *lab.Process
 	on      *lab.Namespace
 }
@@ -40,7 +41,7 @@ func (p *Peer) Start(ctx context.Context, on *lab.Namespace, v Vars, prefix ...s
 		}
 	}
 	f.command[0] = p.Program
-	s := &Server{Peer: p, Command: append(append([]string(nil), prefix...), f.command...), on: on}
+	s := &Server{Peer: p, Command: append(append([]string(nil), prefix...), f.command...), About: f.about, on: on}
 	if s.process, err = on.Start(lab.Command{Name: p.Name, Args: s.Command, Env: f.env}); err != nil {
 		return nil, err
 	}

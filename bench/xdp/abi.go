@@ -60,6 +60,18 @@ type settings struct {
 	Slots      uint32
 	Identities uint32
 	SampleMask uint32
+	Bounced    uint32
+	_          uint32
+	Rate       uint64
+	Total      uint64
+	Until      uint64
+}
+
+// pace is the value of pace_map.
+type pace struct {
+	Begun, Last  uint64
+	Frames, Sent uint64
+	Ended        uint64
 }
 
 // template is the value of template_map.

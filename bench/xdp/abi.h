@@ -29,6 +29,21 @@ struct settings {
 	__u32 slots;       /* of slots_map: a power of two */
 	__u32 identities;  /* of identities_map */
 	__u32 sample_mask; /* one of mask + 1 good replies goes to user space */
+	__u32 bounced;     /* the answer to a request is the request itself */
+	__u32 pad;
+	/* Of a sender that keeps a rate; it is the only one then. */
+	__u64 rate;  /* requests a second; 0: as fast as it goes */
+	__u64 total; /* of requests */
+	__u64 until; /* ns after its first frame: it sends nothing more */
+};
+
+/* pace_map[0]: what a sender that keeps a rate has done. User space clears it. */
+struct pace {
+	__u64 begun;  /* CLOCK_MONOTONIC ns of the first frame that it was given, and */
+	__u64 last;   /* of the last */
+	__u64 frames; /* that it was given */
+	__u64 sent;   /* of them */
+	__u64 ended;  /* CLOCK_MONOTONIC ns of the last that it sent */
 };
 
 /* template_map[0]: what a live frame is written from. Its UDP checksum is 0,

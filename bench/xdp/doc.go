@@ -12,8 +12,13 @@
 // serial numbers; the xid is the serial number added to the first xid, and the
 // machine is the serial number modulo the number of machines.
 //
-// A [Flood] sends one frame with random numbers in it, at a rate that is kept to,
-// and counts no replies.
+// It sends as fast as it goes ([Gun.Fire]), or keeps a rate ([Gun.Pace]): then
+// the program looks at the clock for each frame that it is given, and drops it
+// when none is due. That costs 0.1 µs a frame, holds up nothing, and is
+// exact to the 64 frames that the kernel has run the program for before it sends them.
+//
+// A [Flood] sends one frame with random numbers in it, at a rate that is kept to
+// from one tenth of a second to the next, and counts no replies.
 //
 // # Counting
 //
@@ -24,6 +29,9 @@
 // histogram per CPU. What costs too much at this speed, the reply's options,
 // user space looks at for some of the good replies and for all odd ones
 // ([Gun.Samples]).
+//
+// A server that sends back what it gets ([Bounce]) can be loaded and counted in
+// the same way ([Options.Bounced]): it is what a machine can do at most.
 //
 // So of any run: sent = answered + late + wrong (had replies, and none was
 // good) + lost, where lost is the remainder.

@@ -127,7 +127,7 @@ func (g *Gun) aim(cpu int) (*ebpf.RunOptions, error) {
 			return nil, fmt.Errorf("bind to CPU %d: %w", cpu, err)
 		}
 	}
-	frame := g.o.Template.t.Frame[:g.o.Template.t.Len]
+	frame := g.o.Template.t.Frame[:g.o.Template.t.Len+1] // set_length in send.h says why one more
 	return &ebpf.RunOptions{
 		Data:    frame,
 		Context: runContext{DataEnd: uint32(len(frame)), IngressIfindex: uint32(g.ifindex)},

@@ -70,7 +70,7 @@ func OpenFlood(o FloodOptions) (f *Flood, err error) {
 			f = nil
 		}
 	}()
-	f = &Flood{frame: slices.Clone(o.Frame)}
+	f = &Flood{frame: append(slices.Clone(o.Frame), 0)} // set_length in send.h says why one more
 	v, err := o.value()
 	if err != nil {
 		return f, err

@@ -8,6 +8,7 @@
 
 #include "frame.h"
 #include "maps.h"
+#include "send.h"
 
 /* What the IPv4 header at that offset sums up to, in one's complement. */
 static __always_inline __u16 header_check(struct flood *f, __u32 offset)
@@ -50,7 +51,8 @@ static __always_inline int send_flood(struct xdp_md *ctx)
 		__builtin_memcpy(f->frame + ((f->ip_at + 10) & FRAME_MASK), &check, sizeof(check));
 	}
 	len = f->len;
-	if (len < sizeof(struct eth_hdr) || len > MAX_FRAME || bpf_xdp_store_bytes(ctx, 0, f->frame, len))
+	if (len < sizeof(struct eth_hdr) || len > MAX_FRAME || set_length(ctx, len) ||
+	    bpf_xdp_store_bytes(ctx, 0, f->frame, len))
 		return XDP_ABORTED;
 	add(COUNTER_SENT, 1);
 	return XDP_TX;

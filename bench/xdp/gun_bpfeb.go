@@ -21,6 +21,7 @@ const (
 	gunMapIdentitiesMap = "identities_map"
 	gunMapLatencyMap    = "latency_map"
 	gunMapOwnSerialMap  = "own_serial_map"
+	gunMapPaceMap       = "pace_map"
 	gunMapSamplesMap    = "samples_map"
 	gunMapSerialMap     = "serial_map"
 	gunMapSettingsMap   = "settings_map"
@@ -93,6 +94,7 @@ type gunMapSpecs struct {
 	IdentitiesMap *ebpf.MapSpec `ebpf:"identities_map"`
 	LatencyMap    *ebpf.MapSpec `ebpf:"latency_map"`
 	OwnSerialMap  *ebpf.MapSpec `ebpf:"own_serial_map"`
+	PaceMap       *ebpf.MapSpec `ebpf:"pace_map"`
 	SamplesMap    *ebpf.MapSpec `ebpf:"samples_map"`
 	SerialMap     *ebpf.MapSpec `ebpf:"serial_map"`
 	SettingsMap   *ebpf.MapSpec `ebpf:"settings_map"`
@@ -133,6 +135,7 @@ type gunMaps struct {
 	IdentitiesMap *ebpf.Map `ebpf:"identities_map"`
 	LatencyMap    *ebpf.Map `ebpf:"latency_map"`
 	OwnSerialMap  *ebpf.Map `ebpf:"own_serial_map"`
+	PaceMap       *ebpf.Map `ebpf:"pace_map"`
 	SamplesMap    *ebpf.Map `ebpf:"samples_map"`
 	SerialMap     *ebpf.Map `ebpf:"serial_map"`
 	SettingsMap   *ebpf.Map `ebpf:"settings_map"`
@@ -147,6 +150,7 @@ func (m *gunMaps) Close() error {
 		m.IdentitiesMap,
 		m.LatencyMap,
 		m.OwnSerialMap,
+		m.PaceMap,
 		m.SamplesMap,
 		m.SerialMap,
 		m.SettingsMap,

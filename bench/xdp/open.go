@@ -30,6 +30,8 @@ type Options struct {
 	// Sample hands one of so many good replies to Samples, rounded up to a power
 	// of two; default 256.
 	Sample int
+	// Bounced takes the request itself for its answer: what is loaded is a Bounce.
+	Bounced bool
 	// Sink counts and drops every UDP datagram instead of judging replies.
 	Sink bool
 }
@@ -167,11 +169,8 @@ func (g *Gun) read() (err error) {
 // fill puts into the maps what the programs work by.
 func (g *Gun) fill() error {
 	m := &g.objects.gunMaps
-	if err := m.SettingsMap.Put(uint32(0), settings{
-		Patience: uint64(g.o.Patience), FirstXID: g.o.FirstXID, Slots: uint32(g.o.Slots),
-		Identities: uint32(len(g.o.Identities)), SampleMask: uint32(g.o.Sample - 1),
-	}); err != nil {
-		return fmt.Errorf("%s: %w", gunMapSettingsMap, err)
+	if err := g.set(settings{}); err != nil {
+		return err
 	}
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
@@ -188,6 +187,19 @@ func (g *Gun) fill() error {
 	ids := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(g.o.Identities))), len(g.o.Identities)*int(unsafe.Sizeof(Identity{})))
 	if _, err := memory.WriteAt(ids, 0); err != nil {
 		return fmt.Errorf("%s: %w", gunMapIdentitiesMap, err)
+	}
+	return nil
+}
+
+// set puts the settings into their map, with a rate that s names.
+func (g *Gun) set(s settings) error {
+	s.Patience, s.FirstXID, s.Slots = uint64(g.o.Patience), g.o.FirstXID, uint32(g.o.Slots)
+	s.Identities, s.SampleMask = uint32(len(g.o.Identities)), uint32(g.o.Sample-1)
+	if g.o.Bounced {
+		s.Bounced = 1
+	}
+	if err := g.objects.SettingsMap.Put(uint32(0), s); err != nil {
+		return fmt.Errorf("%s: %w", gunMapSettingsMap, err)
 	}
 	return nil
 }

@@ -311,6 +311,74 @@ func TestStale(t *testing.T) {
 	}
 }
 
+// A sender that keeps a rate sends what is due, and nothing once it is through.
+func TestDue(t *testing.T) {
+	g := loaded(t, discover(t), Options{Slots: 128})
+	const most = 1 << 40
+	for name, c := range map[string]struct {
+		ago   time.Duration // since the first frame; 0: this is it
+		sent  uint64
+		total uint64
+		until time.Duration
+		want  uint32
+	}{
+		"the first":          {total: most, until: time.Hour, want: tx},
+		"due":                {ago: 10 * time.Second, sent: 10, total: most, until: time.Hour, want: tx},
+		"behind":             {ago: 10 * time.Second, sent: 3, total: most, until: time.Hour, want: tx},
+		"not due":            {ago: 10 * time.Second, sent: 1000, total: most, until: time.Hour, want: drop},
+		"all sent":           {ago: 10 * time.Second, sent: 5, total: 5, until: time.Hour, want: drop},
+		"the time is over":   {ago: 10 * time.Second, sent: 5, total: most, until: 9 * time.Second, want: drop},
+		"nothing to send":    {until: time.Hour, want: drop},
+		"no time to send it": {total: most, want: drop},
+	} {
+		p := pace{Sent: c.sent, Frames: 1}
+		if c.ago != 0 {
+			p.Begun = monotonic(t) - uint64(c.ago)
+		}
+		if err := g.objects.PaceMap.Put(uint32(0), p); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.set(settings{Rate: 1, Total: c.total, Until: uint64(c.until)}); err != nil {
+			t.Fatal(err)
+		}
+		before := monotonic(t)
+		action, _, err := g.objects.Send.Test(make([]byte, g.o.Template.Len()))
+		if err != nil || action != c.want {
+			t.Errorf("%s: action %d, %v, want %d", name, action, err, c.want)
+		}
+		was := p
+		if err := g.objects.PaceMap.Lookup(uint32(0), &p); err != nil {
+			t.Fatal(err)
+		}
+		sent := p.Sent - was.Sent
+		if sent == 1 != (c.want == tx) || sent == 1 && p.Ended != p.Last || p.Frames != 2 || p.Last < before || was.Begun != 0 && p.Begun != was.Begun || p.Begun == 0 {
+			t.Errorf("%s: %+v, was %+v", name, p, was)
+		}
+	}
+	if c, err := g.Counts(); err != nil || c.Sent() != 3 {
+		t.Errorf("counts %v, %v", c, err)
+	}
+}
+
+// A request that comes back is the answer, if that is what is awaited.
+func TestBounced(t *testing.T) {
+	g := loaded(t, discover(t), Options{Slots: 128, Bounced: true, Patience: time.Hour})
+	request := g.sendOne(t)
+	other := bytes.Clone(request)
+	other[14+28+28+5]++ // chaddr
+	for _, c := range []struct {
+		frame []byte
+		want  uint32
+	}{{request, drop}, {request, drop}, {other, drop}, {reply(t, request, nil), pass}} {
+		if action, _, err := g.objects.Count.Test(c.frame); err != nil || action != c.want {
+			t.Errorf("action %d, %v, want %d", action, err, c.want)
+		}
+	}
+	if c, err := g.Counts(); err != nil || c != (Counts{counterSent: 1, Answered: 1, Duplicate: 1, WrongCHAddr: 1}) {
+		t.Errorf("counts %v, %v", c, err)
+	}
+}
+
 // What finds no room for a sample is counted, and the reply all the same.
 func TestSamplesFull(t *testing.T) {
 	g := loaded(t, discover(t), Options{Slots: 128, Sample: 1})

@@ -106,6 +106,9 @@ func (g *Gun) EndSamples() error { return g.samples.Flush() }
 // settleEvery is how often Settle looks.
 const settleEvery = 5 * time.Millisecond
 
+// allIn is how long Settle waits for odd replies once every request has its answer.
+const allIn = 50 * time.Millisecond
+
 // Settle waits until nothing has been counted for as long as quiet, and returns
 // the counts; nothing may be firing.
 func (g *Gun) Settle(ctx context.Context, quiet time.Duration) (Counts, error) {
@@ -118,6 +121,9 @@ func (g *Gun) Settle(ctx context.Context, quiet time.Duration) (Counts, error) {
 		var now Counts
 		if now, err = g.Counts(); now != last {
 			last, since = now, time.Now()
+		}
+		if last[Answered]+last[Late] == last.Sent() && last.Sent() > 0 && time.Since(since) >= allIn {
+			break
 		}
 	}
 	return last, err

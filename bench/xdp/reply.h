@@ -124,7 +124,13 @@ static __always_inline enum counter classify(void *data, void *end, struct sampl
 	struct bootp *m;
 	__u16 to;
 
-	if (!udp || (udp->src != bpf_htons(PORT_DHCP_SERVER) && udp->src != bpf_htons(PORT_BINL)))
+	if (!udp)
+		return NO_REPLY;
+	if (s->bounced) {
+		m = (void *)(udp + 1);
+		return udp->dst == bpf_htons(PORT_DHCP_SERVER) ? judge(m, end, sample, s) : NO_REPLY;
+	}
+	if (udp->src != bpf_htons(PORT_DHCP_SERVER) && udp->src != bpf_htons(PORT_BINL))
 		return NO_REPLY;
 	to = bpf_ntohs(udp->dst);
 	if (to != PORT_DHCP_CLIENT && to != PORT_DHCP_SERVER && to != PORT_BINL)

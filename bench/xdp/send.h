@@ -48,6 +48,47 @@ static __always_inline void write_request(struct template *t, const struct ident
 		__builtin_memcpy(at(t, t->uuid_at), id->uuid, sizeof(id->uuid));
 }
 
+#define NSEC_PER_SEC 1000000000ULL
+
+/*
+ * Whether the next request is due, at a rate: request k (from 0) is due k/rate
+ * after the first frame. A frame that is not needed costs some 100 ns; to wait
+ * here would keep the replies of earlier ones waiting on this CPU.
+ */
+static __always_inline int due(const struct settings *s)
+{
+	__u32 zero = 0;
+	struct pace *p = bpf_map_lookup_elem(&pace_map, &zero);
+	__u64 now, elapsed;
+
+	if (!p)
+		return 0;
+	now = bpf_ktime_get_ns();
+	if (!p->begun)
+		p->begun = now;
+	p->last = now;
+	p->frames++;
+	elapsed = now - p->begun;
+	if (p->sent >= s->total || elapsed >= s->until || elapsed * s->rate < p->sent * NSEC_PER_SEC)
+		return 0;
+	p->sent++;
+	p->ended = now;
+	return 1;
+}
+
+/*
+ * A page may come back with the length that an earlier receiver gave its frame,
+ * in the struct xdp_frame of which the kernel (xdp_test_run_batch) sends what
+ * the program has made. It looks at the program's bounds only where they were
+ * changed: so user space hands in frames of another length, and they always are.
+ */
+static __always_inline int set_length(struct xdp_md *ctx, __u32 len)
+{
+	__u32 now = bpf_xdp_get_buff_len(ctx);
+
+	return now == len ? 0 : bpf_xdp_adjust_tail(ctx, (int)len - (int)now);
+}
+
 /*
  * The page may hold anything that an earlier receiver of it left: the whole
  * frame is written each time.
@@ -57,12 +98,17 @@ static __always_inline int send_request(struct xdp_md *ctx)
 	__u32 zero = 0;
 	struct settings *s = bpf_map_lookup_elem(&settings_map, &zero);
 	struct template *t = bpf_map_lookup_elem(&template_map, &zero);
-	__u64 *serial = own_serial();
 	struct identity *id;
 	struct slot *slot;
+	__u64 *serial;
 	__u32 len, index, xid;
 
-	if (!s || !t || !serial || !s->identities)
+	if (!s || !t || !s->identities)
+		return XDP_ABORTED;
+	if (s->rate && !due(s))
+		return XDP_DROP;
+	serial = own_serial();
+	if (!serial)
 		return XDP_ABORTED;
 	index = *serial % s->identities;
 	id = bpf_map_lookup_elem(&identities_map, &index);
@@ -75,7 +121,7 @@ static __always_inline int send_request(struct xdp_md *ctx)
 	if (len < sizeof(struct eth_hdr) || len > MAX_FRAME)
 		return XDP_ABORTED;
 	write_request(t, id, xid);
-	if (bpf_xdp_store_bytes(ctx, 0, t->frame, len))
+	if (set_length(ctx, len) || bpf_xdp_store_bytes(ctx, 0, t->frame, len))
 		return XDP_ABORTED;
 
 	slot->sent = bpf_ktime_get_ns();

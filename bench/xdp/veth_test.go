@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+
 	"github.com/xdpxe/xdpxe/bench/lab"
 	"github.com/xdpxe/xdpxe/bench/lab/labtest"
 	"github.com/xdpxe/xdpxe/bench/result"
@@ -94,6 +97,98 @@ func TestBounce(t *testing.T) {
 	if c.Frames() > shot.Sent || c.Frames() == 0 || c.Bytes() != c.Frames()*uint64(g.o.Template.Len()) || c[counterSent] != shot.Sent+shot.Refused {
 		t.Errorf("%+v, counts %v", shot, c)
 	}
+}
+
+// At a rate no more is sent than is due, and the sender is as fast as it goes again afterwards.
+func TestPace(t *testing.T) {
+	near, far := veth(t)
+	var b *Bounce
+	if err := far.Do(func() (err error) { b, err = OpenBounce(cable); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	g := openOn(t, near, Options{Slots: 1 << 16, Bounced: true, Patience: time.Hour})
+	const due = 500
+	shot, err := g.Pace(t.Context(), 10_000, due*time.Second/10_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shot.Sent == 0 || shot.Sent+shot.Refused > due || shot.Elapsed <= 0 {
+		t.Errorf("%+v, want at most %d sent", shot, due)
+	}
+	c, err := g.Settle(t.Context(), 20*time.Second) // ends when all are answered
+	if err != nil || shot.Refused == 0 && c[Answered] != shot.Sent || c[counterSent] != shot.Sent+shot.Refused {
+		t.Errorf("%+v, counts %v, %v", shot, c, err)
+	}
+	if err := g.Shoot(100); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := g.Counts(); err != nil || now[counterSent] != c[counterSent]+100 {
+		t.Errorf("%v after 100 more than %v, %v", now, c, err)
+	}
+	for _, rate := range []float64{0, 0.5, -1, 1e18} {
+		if _, err := g.Pace(t.Context(), rate, time.Second); err == nil {
+			t.Errorf("%g/s was taken", rate)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := g.Pace(ctx, 1000, time.Hour); err == nil {
+		t.Error("went on after the end")
+	}
+}
+
+// shorten makes an end of the cable send back, 8 bytes shorter, what is as long
+// as it should be, and throw away the rest.
+func shorten(t *testing.T, ns *lab.Namespace, length int) {
+	t.Helper()
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, License: "Dual MIT/GPL", Instructions: asm.Instructions{
+		asm.Mov.Reg(asm.R6, asm.R1),
+		asm.FnXdpGetBuffLen.Call(),
+		asm.JNE.Imm(asm.R0, int32(length), "drop"),
+		asm.Mov.Reg(asm.R1, asm.R6),
+		asm.Mov.Imm(asm.R2, -8),
+		asm.FnXdpAdjustTail.Call(),
+		asm.Mov.Imm(asm.R0, tx),
+		asm.Return(),
+		asm.Mov.Imm(asm.R0, drop).WithSymbol("drop"),
+		asm.Return(),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := ns.Do(func() error {
+		ifi, err := net.InterfaceByName(cable)
+		if err != nil {
+			return err
+		}
+		l, err := attach(p, ifi.Index)
+		if err == nil {
+			t.Cleanup(func() { l.Close() })
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Requests are as long as they should be, whatever became of the page's last one.
+func TestRecycledLength(t *testing.T) {
+	near, far := veth(t)
+	g := openOn(t, near, Options{Slots: 1 << 16, Bounced: true, Patience: time.Hour})
+	shorten(t, far, g.o.Template.Len())
+	shot, err := g.Pace(t.Context(), 10_000, 50*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, "all frames back", func() bool {
+		c, err := g.Counts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c[Answered] == shot.Sent
+	})
 }
 
 func TestFireStops(t *testing.T) {

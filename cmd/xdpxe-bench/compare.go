@@ -24,9 +24,10 @@ const compareLong = `Have several servers do the same work and compare them.
 Each measurement starts one server in a network namespace of its own, with one
 cable to the load in another, and takes all of it away again. The rounds are
 interleaved and their order turns. Printed are the medians with the lowest and
-highest value, and the ratios of xdpxe to each other server. Where latency is
-what counts (dhcp-10k) and the machine has two processors, server and load get
-one each: a load that keeps time to the microsecond fills one.
+highest value, and the ratios of xdpxe to each other server. Where latency or
+processor time is what counts (dhcp-10k, dhcp-100k, dhcp-300k) and the machine
+has two processors, server and load get one each: a load that keeps time to the
+microsecond fills one.
 
 Servers are started by recipes: dnsmasq, atftpd, tftpd-hpa, pin/tftp and xdpxe
 are built in, a file of recipes adds others. Those that are not on this machine
@@ -130,8 +131,8 @@ func (o *compareOptions) plan(cmd *cobra.Command) (*compare.Comparison, error) {
 	}
 	c := &compare.Comparison{Works: works, Rounds: o.rounds, Measure: o.rig.Measure, Notes: make(map[peers.Kind][]string),
 		Progress: func(format string, args ...any) { o.progress(cmd, format, args...) }}
-	for _, kind := range []peers.Kind{peers.DHCP, peers.TFTP} {
-		if !slices.ContainsFunc(works, func(w compare.Work) bool { return w.Kind == kind }) {
+	for _, kind := range []peers.Kind{peers.DHCP, peers.TFTP, peers.Bounce} {
+		if !slices.ContainsFunc(works, func(w compare.Work) bool { return w.Kind == kind || w.Bounced && kind == peers.Bounce }) {
 			continue
 		}
 		for _, r := range recipes {

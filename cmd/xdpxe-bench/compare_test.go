@@ -23,7 +23,7 @@ func TestCompareMistakes(t *testing.T) {
 		{[]string{"--work", "tftp-1x1MiB-b7-w1"}, "blksize is 7"},
 		{[]string{"--label", "../x"}, `--label "../x"`},
 		{[]string{"--server-cpu", "-h"}, `CPUs "-h"`},
-		{[]string{"--peer", "kea"}, "--peer kea: no recipe of that name\n  there are xdpxe, atftpd, dnsmasq"},
+		{[]string{"--peer", "kea"}, "--peer kea: no recipe of that name\n  there are xdpxe, atftpd, bounce, dnsmasq"},
 		{[]string{"--recipes", recipes}, recipes + `:2:3: unknown field "kindz"`},
 		{[]string{"--recipes", "/nonexistent"}, "/nonexistent: no such file"},
 		{[]string{"--require", "fast"}, `bound "fast"`},

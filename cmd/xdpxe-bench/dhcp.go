@@ -10,6 +10,7 @@ import (
 
 	"github.com/xdpxe/xdpxe/bench/gun"
 	"github.com/xdpxe/xdpxe/bench/port"
+	"github.com/xdpxe/xdpxe/bench/procstat"
 	"github.com/xdpxe/xdpxe/bench/result"
 	"github.com/xdpxe/xdpxe/cmd/internal/fault"
 	"github.com/xdpxe/xdpxe/loader/netdev"
@@ -53,6 +54,8 @@ type dhcpFlags struct {
 	clients             string
 	vlan                uint16
 	late                time.Duration
+	bounced             bool
+	serverPID           int
 }
 
 func newDHCPCommand() *cobra.Command {
@@ -61,7 +64,7 @@ func newDHCPCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) }}
 	f := cmd.Flags()
 	f.StringVarP(&o.iface, "interface", "i", "", "the `INTERFACE` to send and receive on")
-	f.StringVar(&o.sender, "sender", "", "xdp (AF_XDP), packet (AF_PACKET) or live (frames from the kernel, for --saturate); default: xdp, packet with --vlan")
+	f.StringVar(&o.sender, "sender", "", "xdp (AF_XDP), packet (AF_PACKET) or live (frames from the kernel, for high rates); default: xdp, packet with --vlan")
 	f.StringVar(&o.what, "what", "discover", "discover, bootserver (port 4011) or both")
 	f.Float64Var(&o.rate, "rate", 1000, "requests a second")
 	f.StringVar(&o.ramp, "ramp", "", "go from one rate to another: `FROM:TO`")
@@ -82,6 +85,8 @@ func newDHCPCommand() *cobra.Command {
 	f.StringVar(&o.clients, "client-net", "", "`NETWORK` that clients of port 4011 have their addresses from; the generator answers ARP for it")
 	f.Uint16Var(&o.vlan, "vlan", 0, "VLAN `ID` to tag frames with")
 	f.DurationVar(&o.late, "late", gun.DefaultLate, "replies after that are late")
+	f.IntVar(&o.serverPID, "server-pid", 0, "measure CPU time of this process and its children")
+	f.BoolVar(&o.bounced, "bounced", false, "take the request itself for the answer: the server is xdpxe-bench bounce (with --sender live)")
 	o.addFlags(cmd)
 	o.addAimFlag(cmd)
 	return cmd
@@ -106,9 +111,14 @@ func (o *dhcpFlags) run(cmd *cobra.Command) error {
 	if err := o.mayUse(o.iface); err != nil {
 		return err
 	}
+	if o.serverPID != 0 {
+		if _, err := procstat.Read(o.serverPID); err != nil {
+			return fault.User(fmt.Errorf("--server-pid: %w", err), "")
+		}
+	}
 	run := &result.Run{Settings: o.settings(load)}
 	if o.sender == liveSender {
-		err = o.flood(cmd, load, run)
+		err = o.flood(cmd, load, schedule, run)
 	} else {
 		err = o.shoot(cmd, load, kind, schedule, run)
 	}
@@ -117,6 +127,9 @@ func (o *dhcpFlags) run(cmd *cobra.Command) error {
 	}
 	return o.finish(cmd, run)
 }
+
+// notWarm is a note.
+const notWarm = "the server answered none of the requests that were sent before the measurement"
 
 // shoot runs the load from ports.
 func (o *dhcpFlags) shoot(cmd *cobra.Command, load gun.Load, kind port.Kind, s gun.Schedule, run *result.Run) error {
@@ -154,17 +167,30 @@ func (o *dhcpFlags) shoot(cmd *cobra.Command, load gun.Load, kind port.Kind, s g
 		return err
 	}
 	if !answers {
-		run.Notes = append(run.Notes, "the server answered none of the requests that were sent before the measurement")
+		run.Notes = append(run.Notes, notWarm)
 	}
 	if o.findMax {
-		return o.search(cmd, g, run)
+		return o.search(cmd, run, g.Run)
 	}
 	g.Progress = o.report(cmd)
-	outcome, err := g.Run(cmd.Context(), s)
+	return o.once(run, func() (*gun.Outcome, error) { return g.Run(cmd.Context(), s) })
+}
+
+// once does one run, and measures meanwhile what the server takes.
+func (o *dhcpFlags) once(run *result.Run, shoot func() (*gun.Outcome, error)) error {
+	meter, err := startMeter(o.serverPID)
 	if err != nil {
 		return err
 	}
-	run.Rows = append(run.Rows, outcome.Row(o.what))
+	outcome, err := shoot()
+	if err != nil {
+		return err
+	}
+	row := outcome.Row(o.what)
+	if err := meter.stop(&row, outcome.Sending); err != nil {
+		return err
+	}
+	run.Rows = append(run.Rows, row)
 	return nil
 }
 
@@ -176,9 +202,9 @@ func (o *dhcpFlags) report(cmd *cobra.Command) func(gun.Progress) {
 }
 
 // search looks for the highest rate.
-func (o *dhcpFlags) search(cmd *cobra.Command, g *gun.Gun, run *result.Run) error {
+func (o *dhcpFlags) search(cmd *cobra.Command, run *result.Run, shoot func(context.Context, gun.Schedule) (*gun.Outcome, error)) error {
 	trial := func(ctx context.Context, s gun.Schedule) (*gun.Outcome, error) {
-		outcome, err := g.Run(ctx, s)
+		outcome, err := shoot(ctx, s)
 		if err == nil {
 			o.progress(cmd, "%.0f/s: %.2f %% answered in time", s.To, 100*outcome.Share())
 		}
@@ -193,7 +219,7 @@ func (o *dhcpFlags) search(cmd *cobra.Command, g *gun.Gun, run *result.Run) erro
 }
 
 // flood runs the load from the kernel.
-func (o *dhcpFlags) flood(cmd *cobra.Command, load gun.Load, run *result.Run) error {
+func (o *dhcpFlags) flood(cmd *cobra.Command, load gun.Load, s gun.Schedule, run *result.Run) error {
 	ifi, err := net.InterfaceByName(o.iface)
 	if err != nil {
 		return fmt.Errorf("interface %s: %w", o.iface, err)
@@ -201,10 +227,20 @@ func (o *dhcpFlags) flood(cmd *cobra.Command, load gun.Load, run *result.Run) er
 	if len(ifi.HardwareAddr) != 6 {
 		return fault.User(fmt.Errorf("interface %s is no Ethernet", o.iface), "")
 	}
-	outcome, err := gun.Live(cmd.Context(), o.iface, [6]byte(ifi.HardwareAddr), load, o.length, max(o.queues, 1), o.report(cmd))
+	mac := [6]byte(ifi.HardwareAddr)
+	answers, err := gun.WarmLive(cmd.Context(), o.iface, mac, load)
 	if err != nil {
 		return err
 	}
-	run.Rows = append(run.Rows, outcome.Row(o.what))
-	return nil
+	if !answers {
+		run.Notes = append(run.Notes, notWarm)
+	}
+	if o.findMax {
+		return o.search(cmd, run, func(ctx context.Context, s gun.Schedule) (*gun.Outcome, error) {
+			return gun.Live(ctx, o.iface, mac, load, s, 1, nil)
+		})
+	}
+	return o.once(run, func() (*gun.Outcome, error) {
+		return gun.Live(cmd.Context(), o.iface, mac, load, s, max(o.queues, 1), o.report(cmd))
+	})
 }

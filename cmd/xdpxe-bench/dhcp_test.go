@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,8 +24,12 @@ func TestDHCPMistakes(t *testing.T) {
 		{"-i x --ramp 5:abc", "FROM:TO"},
 		{"-i x --ramp 5:400000", "--max-rate"},
 		{"-i x --saturate --find-max", "exclude"},
-		{"-i x --sender live", "--saturate"},
+		{"-i x --sender live --ramp 1:2", "no --ramp"},
 		{"-i x --sender live --saturate", "--max-rate 0"},
+		{"-i x --sender live --rate 10 --queues 2", "one CPU"},
+		{"-i x --bounced", "--sender live"},
+		{"-i x --find-max --server-pid 1", "not for --find-max"},
+		{"-i lo --server-pid 999999999", "--server-pid"},
 		{"-i x --sender pigeon", "xdp or packet"},
 		{"-i x --what tea", "discover, bootserver or both"},
 		{"-i x --arch x64", "x64-uefi"},
@@ -48,7 +54,7 @@ func TestDHCPAgainstNobody(t *testing.T) {
 	xsktest.Namespace(t)
 	near, _ := xsktest.Veth(t, 1)
 	var stdout, stderr bytes.Buffer
-	code := run(strings.Fields("dhcp -q --json --require answered>=50% --rate 500 --for 100ms --late 20ms --what discover -i "+near.Name), &stdout, &stderr)
+	code := run(strings.Fields("dhcp -q --json --server-pid "+strconv.Itoa(os.Getpid())+" --require answered>=50% --rate 500 --for 100ms --late 20ms --what discover -i "+near.Name), &stdout, &stderr)
 	if code != fault.UserCode || !strings.Contains(stderr.String(), "answered>=50%") {
 		t.Errorf("exit %d: %s", code, &stderr)
 	}
@@ -66,6 +72,9 @@ func TestDHCPAgainstNobody(t *testing.T) {
 	// On a busy machine the gun comes to fewer than it was asked for.
 	if sent := figure("requests"); sent < 1 || sent > 50 || figure("lost") != sent || figure("answered") != 0 {
 		t.Errorf("%+v", got.Rows[0].Figures)
+	}
+	if figure("server CPU") < 0 {
+		t.Error("time ran backwards")
 	}
 	if got.Schema != result.Schema || got.Tool != "xdpxe-bench dhcp" || got.Rows[0].Limit.By != result.ByServer || len(got.Notes) != 1 {
 		t.Errorf("%+v", got)

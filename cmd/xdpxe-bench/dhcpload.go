@@ -53,10 +53,16 @@ func (o *dhcpFlags) schedule() (s gun.Schedule, err error) {
 		return s, errors.New("--interface is needed")
 	case modes > 1:
 		return s, errors.New("--ramp, --saturate and --find-max exclude each other")
-	case o.sender == liveSender && !o.saturate:
-		return s, errors.New("--sender live knows no rate: it needs --saturate")
-	case o.sender == liveSender && o.maxRate != 0:
-		return s, errors.New("--sender live is as fast as the machine: it needs --max-rate 0")
+	case o.sender == liveSender && o.ramp != "":
+		return s, errors.New("--sender live keeps one rate: no --ramp")
+	case o.sender == liveSender && o.saturate && o.maxRate != 0:
+		return s, errors.New("--sender live is as fast as the machine: --saturate needs --max-rate 0")
+	case o.sender == liveSender && !o.saturate && o.queues > 1:
+		return s, errors.New("--sender live keeps a rate from one CPU: --queues is for --saturate")
+	case o.bounced && o.sender != liveSender:
+		return s, errors.New("--bounced goes with --sender live")
+	case o.serverPID != 0 && o.findMax:
+		return s, errors.New("--server-pid is for one rate, not for --find-max")
 	case o.length < 0 || o.length > o.maxLength:
 		return s, fmt.Errorf("--for %v: at most %v unless --max-for says more", o.length, o.maxLength)
 	case o.queues < 0 || o.queues > 64:
@@ -98,7 +104,7 @@ func (o *dhcpFlags) kind() (port.Kind, error) {
 
 // load reads who asks whom for what.
 func (o *dhcpFlags) load() (l gun.Load, err error) {
-	l = gun.Load{First: dhcpc.Identity(o.first), Machines: o.machines, Lease: o.lease, VLAN: o.vlan, Late: o.late}
+	l = gun.Load{First: dhcpc.Identity(o.first), Machines: o.machines, Lease: o.lease, VLAN: o.vlan, Late: o.late, Bounced: o.bounced}
 	if l.What, err = gun.ParseWhat(o.what); err != nil {
 		return l, fmt.Errorf("--%w", err)
 	}
@@ -173,6 +179,7 @@ func (o *dhcpFlags) settings(l gun.Load) []result.Setting {
 		{"sender", o.sender, o.sender != ""}, {"queues", strconv.Itoa(o.queues), o.queues != 0}, {"server", o.server, o.server != ""}, {"relay", o.relay, o.relay != ""},
 		{"circuit-id", o.circuitID, o.circuitID != ""}, {"remote-id", o.remoteID, o.remoteID != ""},
 		{"clients", l.Clients.String(), l.Clients.IsValid()}, {"vlan", strconv.Itoa(int(o.vlan)), o.vlan != 0},
+		{"answer", "the request itself", o.bounced},
 	} {
 		if s.given {
 			set = append(set, result.Setting{Name: s.name, Value: s.value})

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -38,7 +39,8 @@ type daemon struct {
 	boot   *bootSockets
 	tftp   *tftp.Server // nil without a root
 
-	singlePort bool // of tftp: what it was started with
+	singlePort bool        // of tftp: what it was started with
+	leaving    atomic.Bool // a successor takes over: what can stay, stays
 
 	covered map[string]string // listed interfaces that others serve, as was said last; of start's goroutine, then follow's
 

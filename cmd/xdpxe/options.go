@@ -20,6 +20,8 @@ func portOptionsOf(cfg *config.Config, iface string) portOptions {
 			GuardFilter:   int(cfg.Guard.Memory),
 			GuardSources:  cfg.Guard.Clients,
 			RunDir:        filepath.Dir(cfg.Control),
+			PinDir:        cfg.BPFFS,
+			External:      cfg.Attach == config.AttachExternal,
 		},
 		Address:       cfg.Address,
 		KernelAnswers: cfg.Kernel.Answers == config.KernelAuto,

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -48,6 +49,7 @@ type port struct {
 	server  *responder.Server
 	links   *linkTable
 	boot    *bootSockets
+	leaving *atomic.Bool // the daemon ends for a successor
 	kernel  *publish.Publisher
 	log     *zap.Logger
 	changed chan struct{} // holds one notice of a network change
@@ -59,9 +61,9 @@ type port struct {
 	past  totals  // of datapaths that were closed
 }
 
-func newPort(opts portOptions, guard loader.Guard, server *responder.Server, links *linkTable, boot *bootSockets, log *zap.Logger) *port {
+func newPort(opts portOptions, guard loader.Guard, server *responder.Server, links *linkTable, boot *bootSockets, leaving *atomic.Bool, log *zap.Logger) *port {
 	return &port{
-		opts: opts, guard: guard, server: server, links: links, boot: boot, kernel: server.Publisher(opts.Iface), log: log.With(zap.String("iface", opts.Iface)),
+		opts: opts, guard: guard, server: server, links: links, boot: boot, leaving: leaving, kernel: server.Publisher(opts.Iface), log: log.With(zap.String("iface", opts.Iface)),
 		changed: make(chan struct{}, 1), state: "starting",
 	}
 }
@@ -144,12 +146,14 @@ func (p *port) serve(ctx context.Context, up func()) error {
 	}
 	o.announce(p.log)
 
-	group, ctx := errgroup.WithContext(ctx)
-	stopKernel, err := p.serveKernel(ctx, group, o)
-	if err != nil {
-		return err
-	}
-	defer stopKernel()
+	// The workers live a moment longer than ctx, to answer what was taken for them.
+	working, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() {
+		o.yield(p.opts.Iface, p.boot, p.leaving.Load(), p.log)
+		end()
+	})()
+	group, ctx := errgroup.WithContext(working)
 	for _, w := range o.workers {
 		var offers *publish.Offers
 		if w.tier != tierSocket {
@@ -157,12 +161,39 @@ func (p *port) serve(ctx context.Context, up func()) error {
 		}
 		group.Go(func() error { return p.server.Serve(ctx, w.conn, p.opts.Iface, w.tier, offers) })
 	}
+	// Workers answer now; what a former daemon's templates answered is ours as well.
+	if err := o.path.EndFormer(); err != nil {
+		p.log.Warn("what a former daemon published", zap.Error(err))
+	}
+	stopKernel, err := p.serveKernel(ctx, group, o)
+	if err != nil {
+		end()
+		return errors.Join(err, group.Wait())
+	}
+	defer func() {
+		if !p.leaving.Load() { // else the kernel answers until the successor does
+			stopKernel()
+		}
+	}()
 	o.watchReplies(ctx, group, p.server, p.opts.Iface, p.log)
 	group.Go(func() error { return p.supervise(ctx, o) })
 	group.Go(func() error { p.keepBeating(ctx, o); return nil })
 	o.beat()
+	group.Go(func() error { return p.answerWaiting(o) })
 	up()
 	return group.Wait()
+}
+
+// answerWaiting answers what waited for this start on UDP 67, see bootSockets.hold.
+func (p *port) answerWaiting(o *opened) error {
+	ended, end := context.WithCancel(context.Background())
+	end()
+	for _, c := range o.waiting {
+		if err := p.server.Serve(ended, c, p.opts.Iface, tierSocket, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // close ends a datapath and keeps its totals.
@@ -175,7 +206,7 @@ func (p *port) close(o *opened) {
 	}
 	p.mu.Unlock()
 	p.links.set(p.opts.Iface, nil)
-	o.close(p.log)
+	o.close(p.leaving.Load(), p.log)
 }
 
 // follow makes datapath and answers agree with the interface's addresses.

@@ -88,7 +88,7 @@ func coveredBy(names []string) map[string]string {
 
 // startPort starts serving an interface; the channel gets the first outcome.
 func (d *daemon) startPort(ctx context.Context, cfg *config.Config, name string) <-chan error {
-	p := newPort(portOptionsOf(cfg, name), d.guard(cfg), d.server, d.links, d.boot, d.log)
+	p := newPort(portOptionsOf(cfg, name), d.guard(cfg), d.server, d.links, d.boot, &d.leaving, d.log)
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	d.mu.Lock()

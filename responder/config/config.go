@@ -27,6 +27,12 @@ const (
 	DeliverTee   = "tee"   // requests reach the stack as well
 )
 
+// Values of Config.Attach.
+const (
+	AttachAuto     = "auto"     // the daemon loads and attaches the XDP program
+	AttachExternal = "external" // the operator does, and pins its maps
+)
+
 // Values of Kernel.Answers.
 const (
 	KernelAuto = "auto" // wherever XDP is attached
@@ -42,10 +48,11 @@ type Config struct {
 	Address    netip.Addr // boot server address in replies; invalid: the receiving interface's
 	Datapath   string     // one of the Datapath constants
 	Deliver    string     // one of the Deliver constants
+	Attach     string     // one of the Attach constants
 	ZeroCopy   bool       // ask for AF_XDP zero-copy
 	Kernel     Kernel
 	Heartbeat  time.Duration // after which XDP takes a silent daemon for dead
-	BPFFS      string        // directory of the BPF file system that pins go to
+	BPFFS      string        // directory in a BPF file system that pins go to; empty: nothing is pinned
 	Control    string        // path of the control socket
 	Root       string        // directory of the boot files; empty: nothing is served by TFTP
 
@@ -165,9 +172,10 @@ func Default() *Config {
 	c := &Config{
 		Datapath:      DatapathAuto,
 		Deliver:       DeliverAuto,
+		Attach:        AttachAuto,
 		Kernel:        Kernel{Answers: KernelAuto},
 		Heartbeat:     DefaultHeartbeat,
-		BPFFS:         "/sys/fs/bpf",
+		BPFFS:         "/sys/fs/bpf/xdpxe",
 		Control:       "/run/xdpxe/control.sock",
 		VendorClasses: policy.DefaultVendorClasses(),
 		Spec:          policy.Spec{Default: policy.Ignore},

@@ -265,12 +265,33 @@ func TestExample(t *testing.T) {
 		}
 	}
 	d := Default()
-	if !reflect.DeepEqual(c.TFTP, d.TFTP) || c.Metrics != d.Metrics || c.Log != d.Log || c.Datapath != d.Datapath || c.Deliver != d.Deliver || c.ZeroCopy != d.ZeroCopy || c.Kernel != d.Kernel ||
+	if !reflect.DeepEqual(c.TFTP, d.TFTP) || c.Metrics != d.Metrics || c.Log != d.Log || c.Datapath != d.Datapath || c.Deliver != d.Deliver || c.Attach != d.Attach || c.ZeroCopy != d.ZeroCopy || c.Kernel != d.Kernel ||
 		c.Heartbeat != d.Heartbeat || c.BPFFS != d.BPFFS || c.Control != d.Control || !reflect.DeepEqual(c.VendorClasses, d.VendorClasses) {
 		t.Errorf("the example says it shows defaults, but:\nexample %+v\ndefault %+v", c, d)
 	}
 	if err := c.Complete(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a program that the operator loads cannot have is a mistake.
+func TestExternal(t *testing.T) {
+	for text, want := range map[string]string{
+		"attach: external\n":                   "",
+		"attach: external\nheartbeat: 3s\n":    "x.yaml:2:12: attach: external: the object has a heartbeat of 2s (leave it out)",
+		"attach: external\nbpffs: \"\"\n":      "x.yaml:2:8: attach: external: no directory with the program's maps",
+		"heartbeat: 3s\nbpffs: \"\"\n":         "",
+		"attach: auto\nbpffs: /run/x/../bpf\n": "",
+	} {
+		c, err := Parse("x.yaml", []byte(text))
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		c.Interfaces = []string{"eth0"}
+		err = c.Complete()
+		if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
 	}
 }
 
@@ -351,7 +372,7 @@ log: {level: debug, format: json}
 	prefix := netip.MustParsePrefix
 	want := &Config{
 		File: "/etc/xdpxe/x.yaml", Interfaces: []string{"eth0", "bond0.7"}, Address: netip.MustParseAddr("203.0.113.2"),
-		Datapath: DatapathRingbuf, Deliver: DeliverTee, ZeroCopy: true, Kernel: Kernel{Answers: KernelOff}, Heartbeat: 1500 * time.Millisecond, BPFFS: "/run/bpf", Control: "/tmp/c.sock", Root: "/etc/boot",
+		Datapath: DatapathRingbuf, Deliver: DeliverTee, Attach: AttachAuto, ZeroCopy: true, Kernel: Kernel{Answers: KernelOff}, Heartbeat: 1500 * time.Millisecond, BPFFS: "/run/bpf", Control: "/tmp/c.sock", Root: "/etc/boot",
 		Clients: []netip.Prefix{prefix("198.51.100.0/24"), prefix("192.0.2.9/32"), prefix("2001:db8::/32")}, VendorClasses: []string{"HW-Client"},
 		TFTP: TFTP{
 			Port: 6969, MaxWindow: 8, MaxBlksize: 1400, MaxTransfers: 5, DataPorts: [2]uint16{50000, 50015}, State: "/srv/state", Netascii: true,
