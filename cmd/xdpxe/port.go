@@ -182,10 +182,11 @@ func (p *port) serve(ctx context.Context, up func()) error {
 func (p *port) answerWaiting(o *opened) error {
 	ended, end := context.WithCancel(context.Background())
 	end()
-	for _, c := range o.waiting {
+	for device, c := range o.waiting {
 		if err := p.server.Serve(ended, c, p.opts.Iface, tierSocket, nil); err != nil {
 			return err
 		}
+		p.boot.letGo(device)
 	}
 	return nil
 }
