@@ -54,6 +54,16 @@ func newLoaded(ctx context.Context, t *testing.T, what gun.What, datapath string
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A veth delivers what XDP sends back only to an end that has a program (veth_xdp_flush).
+	if err := server.Switch.Do(func() error {
+		ifi, err := net.InterfaceByName(server.Port)
+		if err == nil {
+			xsktest.Redirect(t, xsktest.End{Name: ifi.Name, Index: ifi.Index}, xsktest.Native)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 	d := start(ctx, t, server, lab.DaemonConfig{Root: root, Keep: true, Datapath: datapath})
 	return &loaded{d, newGun(ctx, t, r, server, what)}
 }
@@ -140,16 +150,6 @@ func TestHandOverWithTemplates(t *testing.T) {
 	t.Parallel()
 	ctx := labtest.Context(t, patience)
 	l := newLoaded(ctx, t, gun.Both, "native")
-	// A veth delivers what XDP sends back only to an end that has a program (veth_xdp_flush).
-	if err := l.Node.Switch.Do(func() error {
-		ifi, err := net.InterfaceByName(l.Node.Port)
-		if err == nil {
-			xsktest.Redirect(t, xsktest.End{Name: ifi.Name, Index: ifi.Index}, xsktest.Native)
-		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
 	inKernel := func(st *lab.Status) bool {
 		for _, r := range st.Requests {
 			if r.Tier == "kernel" && r.Reason == "answered" && r.Count > 50 {
