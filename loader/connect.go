@@ -24,13 +24,14 @@ func (l *ladder) try(s step) error {
 	if err := l.attach(s.mode); err != nil {
 		return err
 	}
+	d.info.Mode = s.mode // it says how answers leave, which connect settles
 	err := l.connect(s)
 	if err != nil {
 		_ = d.detach()
-		d.sockets, d.info.LinkID, d.info.TookOver = nil, 0, false
+		d.sockets, d.info.LinkID, d.info.TookOver, d.info.Mode = nil, 0, false, ModeNone
 		return err
 	}
-	d.info.Tier, d.info.Mode = s.tier, s.mode
+	d.info.Tier = s.tier
 	return nil
 }
 

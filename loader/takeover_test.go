@@ -59,7 +59,7 @@ func TestTemplatesThroughTakeOver(t *testing.T) {
 		<-done
 	}
 	c := counts(t, d)
-	if c["answered"] != requests || c["redirected"]+c["no_socket"] != 0 {
+	if c["answered_redirect"] != requests || c["redirected"]+c["no_socket"] != 0 {
 		t.Errorf("counters %v of %d requests", c, requests)
 	}
 	r.hidden(t, 1)
