@@ -83,7 +83,7 @@ func dhcpWorks() []Work {
 			return []string{"dhcp", "--interface", t.Interface, "--what", "bootserver", "--server", t.Address.String(),
 				"--client-net", t.Clients.String(), "--find-max", "--for", trial}
 		}},
-		{Name: "dhcp-max-live", Kind: peers.DHCP, Variant: kernelVariant, Bounced: true, Live: true,
+		{Name: "dhcp-max-live", Kind: peers.DHCP, Variant: kernelVariant, Bounced: true, Live: true, Apart: true,
 			Show: append([]string{"highest rate", "answered rate"}, answers...), Ratios: []string{"answered rate"},
 			Load: func(t Target) []string {
 				load := []string{"dhcp", "--interface", t.Interface, "--sender", "live", "--find-max", "--max-rate", "0", "--for", trial}
