@@ -7,7 +7,7 @@ SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test setup fmt lint generate generate-check fuzz bench bench-xdp boot-times install clean
+.PHONY: help build demo test setup fmt lint generate generate-check fuzz bench bench-xdp verifier boot-times install clean
 
 help: ## explain this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -59,6 +59,11 @@ bench-xdp: ## ns per packet of each exit of the XDP program (root)
 	@go test -c -o bin/bpf.test ./bpf
 	$(HAND_OVER)
 	cd bpf && $(SUDO) ../bin/bpf.test -test.run '^$$' -test.bench . -test.v
+
+verifier: ## instructions and stack that the verifier counts, for each clang-N installed (root)
+	@go test -c -o bin/bpf.test ./bpf
+	$(HAND_OVER)
+	cd bpf && $(SUDO) ../bin/bpf.test -test.run VerifierCost -test.v
 
 ROUNDS ?= 3
 boot-times: ## time from power-on to the boot program, beside dnsmasq's (root; ROUNDS=3)

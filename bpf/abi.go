@@ -45,6 +45,10 @@ func (d Deliver) String() string {
 type Settings struct {
 	Deliver67   Deliver
 	Deliver4011 Deliver
+	// Answer67 and Answer4011 let templates answer requests to that port where
+	// they are not 0 (and the port is not teed). Ignoring needs no leave.
+	Answer67   uint32
+	Answer4011 uint32
 }
 
 // AddrKey is a key of addrs_map: an address that requests may be sent to, and

@@ -72,9 +72,20 @@ func TestDeliverMatchesC(t *testing.T) {
 	compareEnum(t, enumValues(t, loadTestSpec(t).Types, "deliver"), "DELIVER_", names)
 }
 
+func TestGuardMatchesC(t *testing.T) {
+	types := loadTestSpec(t).Types
+	c := enumValues(t, types, "budget")
+	if c["NUM_BUDGETS"] != uint64(NumBudgets) {
+		t.Errorf("NUM_BUDGETS: %d in C, %d in Go", c["NUM_BUDGETS"], NumBudgets)
+	}
+	delete(c, "NUM_BUDGETS")
+	compareEnum(t, c, "BUDGET_", budgetNames[:])
+	compareEnum(t, enumValues(t, types, "source_kind"), "SOURCE_", sourceKindNames[:])
+}
+
 func TestNamesOutOfRange(t *testing.T) {
 	for got, want := range map[string]string{
-		NumReasons.String():  "reason(25)",
+		NumReasons.String():  "reason(38)",
 		numDelivers.String(): "deliver(4)",
 		Action(5).String():   "action(5)",
 		Redirect.String():    "redirect",
@@ -94,7 +105,7 @@ func TestDeliveredReasons(t *testing.T) {
 		if r.Delivered() != want {
 			t.Errorf("%v: Delivered %v", r, !want)
 		}
-		if !want && r.Action() != Pass {
+		if r < Teed && r.Action() != Pass {
 			t.Errorf("%v: not delivered and not passed but %v", r, r.Action())
 		}
 	}
@@ -111,6 +122,21 @@ func TestMaps(t *testing.T) {
 		XSKsMap:      {Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: MaxQueues},
 		RequestsMap:  {Type: ebpf.RingBuf, MaxEntries: RingSize},
 		CountersMap:  {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: uint32(NumReasons)},
+		GuardMap:     {Type: ebpf.Array, KeySize: 4, ValueSize: size(Guard{}), MaxEntries: 1},
+		BucketsMap:   {Type: ebpf.Array, KeySize: 4, ValueSize: size(Bucket{}), MaxEntries: uint32(NumBudgets)},
+		FilterMap:    {Type: ebpf.Array, KeySize: 4, ValueSize: FilterEntrySize, MaxEntries: FilterEntries},
+		SourcesMap:   {Type: ebpf.LRUHash, KeySize: size(Source{}), ValueSize: 8, MaxEntries: SourcesEntries},
+		SamplesMap:   {Type: ebpf.RingBuf, MaxEntries: 1 << 17},
+
+		GenerationMap: {Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1, Flags: 1 << 10},
+		LengthsMap:    {Type: ebpf.Array, KeySize: 4, ValueSize: size(Length{}), MaxEntries: LengthIndex(portBINL, MaxMessage) + 1},
+		LayoutsMap:    {Type: ebpf.Array, KeySize: 4, ValueSize: size(Layout{}), MaxEntries: NumLayouts},
+		IndexMap:      {Type: ebpf.Hash, KeySize: 8, ValueSize: 4, MaxEntries: NumPatterns, Flags: 1},
+		PatternsMap:   {Type: ebpf.Array, KeySize: 4, ValueSize: size(Pattern{}), MaxEntries: NumPatterns},
+		ExactMap:      {Type: ebpf.Hash, KeySize: size(ExactKey{}), ValueSize: size(ExactValue{}), MaxEntries: NumExact, Flags: 1},
+		RepliesMap:    {Type: ebpf.Array, KeySize: 4, ValueSize: size(Reply{}), MaxEntries: NumReplies},
+		OutcomesMap:   {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: MaxOutcomes + 1},
+		EventsMap:     {Type: ebpf.RingBuf, MaxEntries: EventRingSize},
 	}
 	spec := loadTestSpec(t)
 	for name, m := range spec.Maps {
@@ -143,6 +169,9 @@ func TestStructsMatchC(t *testing.T) {
 	for name, v := range map[string]any{
 		"settings": Settings{}, "addr_key": AddrKey{}, "addr_value": AddrValue{},
 		"class_entry": ClassEntry{}, "request": RequestHeader{},
+		"limit": Limit{}, "bucket": Bucket{}, "guard": Guard{}, "source": Source{}, "sample": Sample{},
+		"length": Length{}, "layout": Layout{}, "verdict": Verdict{}, "network": Network{}, "pattern": Pattern{},
+		"exact_key": ExactKey{}, "exact_value": ExactValue{}, "echo": EchoImage{}, "reply": Reply{}, "event": Event{},
 	} {
 		var c *btf.Struct
 		if err := types.TypeByName(name, &c); err != nil {
@@ -169,6 +198,9 @@ func TestStructsMatchC(t *testing.T) {
 				t.Errorf("%s.%s: %d bytes at %d in C, %d at %d in Go", name, m.Name, size, m.Offset.Bytes(), f.Type.Size(), f.Offset)
 			}
 		}
+	}
+	if SampleSize != reflect.TypeOf(Sample{}).Size() {
+		t.Errorf("SampleSize %d", SampleSize)
 	}
 	if RequestHeaderSize != reflect.TypeOf(RequestHeader{}).Size() {
 		t.Errorf("RequestHeaderSize %d", RequestHeaderSize)
@@ -208,9 +240,11 @@ func TestByteImages(t *testing.T) {
 		value any
 		image []byte
 	}{
-		{"settings", Settings{DeliverXSK, DeliverRingTee}, []byte{
+		{"settings", Settings{Deliver67: DeliverXSK, Deliver4011: DeliverRingTee, Answer4011: 1}, []byte{
 			1, 0, 0, 0, // deliver67
 			3, 0, 0, 0, // deliver4011
+			0, 0, 0, 0, // answer67
+			1, 0, 0, 0, // answer4011
 		}},
 		{"addr_key", key, []byte{
 			192, 0, 2, 10, // ip, network order

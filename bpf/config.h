@@ -8,4 +8,8 @@
 /* Age of the heartbeat from which the daemon counts as dead. */
 volatile const __u64 stale_ns = 2000000000ULL;
 
+/* How many events a CPU writes in 2^EVENT_WINDOW ns at most. */
+#define EVENT_WINDOW 30
+volatile const __u32 event_rate = 2000;
+
 #endif

@@ -19,6 +19,11 @@ struct bootp {
 	__be16 magic[2];
 };
 
+#define BOOTP_HLEN 2
+#define BOOTP_XID 4
+#define BOOTP_CIADDR 12
+#define BOOTP_GIADDR 24
+#define BOOTP_CHADDR 28
 #define BOOTP_SNAME 44
 #define BOOTP_FILE 108
 #define BOOTP_MAGIC 236

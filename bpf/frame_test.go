@@ -31,6 +31,11 @@ type frame struct {
 	UDPLenAdd  int
 	UDPCheck   uint16
 	Op         byte
+	XID        [4]byte // zeros: 12345678
+	CIAddr     [4]byte
+	GIAddr     [4]byte
+	CHAddr     []byte // nil: Src
+	Payload    []byte // in the place of a DHCP message
 	Sname      []byte
 	File       []byte
 	Magic      [4]byte
@@ -79,10 +84,21 @@ func field(n int, b []byte) []byte { return append(bytes.Clone(b), make([]byte, 
 
 func (f *frame) message() []byte {
 	m := make([]byte, 44, 600)
+	if f.Payload != nil {
+		return f.Payload
+	}
 	m[0], m[1], m[2] = f.Op, 1, 6
 	copy(m[4:], "\x12\x34\x56\x78")
+	if f.XID != [4]byte{} {
+		copy(m[4:], f.XID[:])
+	}
 	m[10] = 0x80
+	copy(m[12:], f.CIAddr[:])
+	copy(m[24:], f.GIAddr[:])
 	copy(m[28:], f.Src[:])
+	if f.CHAddr != nil {
+		copy(m[28:44], f.CHAddr)
+	}
 	m = append(m, field(64, f.Sname)...)
 	m = append(m, field(128, f.File)...)
 	m = append(m, f.Magic[:]...)

@@ -22,11 +22,14 @@ typedef __u32 __wsum;
 #define BPF_MAP_TYPE_HASH 1
 #define BPF_MAP_TYPE_ARRAY 2
 #define BPF_MAP_TYPE_PERCPU_ARRAY 6
+#define BPF_MAP_TYPE_LRU_HASH 9
 #define BPF_MAP_TYPE_XSKMAP 17
 #define BPF_MAP_TYPE_RINGBUF 27
 
 #define BPF_F_NO_PREALLOC (1U << 0)
 #define BPF_F_MMAPABLE (1U << 10)
+#define BPF_NOEXIST 1
+#define BPF_RB_NO_WAKEUP (1ULL << 0)
 
 enum xdp_action {
 	XDP_ABORTED = 0,

@@ -45,6 +45,12 @@ func loadKernel(tb testing.TB, stale uint64, ring uint32) *kernel {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return loadSpecKernel(tb, spec, stale, ring)
+}
+
+// loadSpecKernel loads a spec that has been changed.
+func loadSpecKernel(tb testing.TB, spec *ebpf.CollectionSpec, stale uint64, ring uint32) *kernel {
+	tb.Helper()
 	if err := spec.Variables[StaleNS].Set(stale); err != nil {
 		tb.Fatal(err)
 	}
@@ -143,8 +149,18 @@ type xdpContext struct {
 // and the frame is as it was.
 func (k *kernel) run(tb testing.TB, in []byte, ctx *xdpContext) Reason {
 	tb.Helper()
+	reason, out := k.answer(tb, in, ctx)
+	if string(out) != string(in) {
+		tb.Errorf("reason %v: the frame was changed\n in %x\nout %x", reason, in, out)
+	}
+	return reason
+}
+
+// answer is run for a program that may change the frame, which it returns.
+func (k *kernel) answer(tb testing.TB, in []byte, ctx *xdpContext) (Reason, []byte) {
+	tb.Helper()
 	before := k.counters(tb)
-	opts := &ebpf.RunOptions{Data: in, DataOut: make([]byte, len(in)+256)}
+	opts := &ebpf.RunOptions{Data: in, DataOut: make([]byte, len(in)+1024)}
 	if ctx != nil {
 		opts.Context = *ctx
 	}
@@ -172,16 +188,18 @@ func (k *kernel) run(tb testing.TB, in []byte, ctx *xdpContext) Reason {
 	if Action(ret) != reason.Action() {
 		tb.Errorf("reason %v: action %v, want %v", reason, Action(ret), reason.Action())
 	}
-	if string(opts.DataOut) != string(in) {
-		tb.Errorf("reason %v: the frame was changed\n in %x\nout %x", reason, in, opts.DataOut)
-	}
-	return reason
+	return reason, opts.DataOut
 }
 
 // records opens the ring buffer; drain empties it.
 func (k *kernel) records(tb testing.TB) *ringbuf.Reader {
 	tb.Helper()
-	rd, err := ringbuf.NewReader(k.Maps[RequestsMap])
+	return openRing(tb, k, RequestsMap)
+}
+
+func openRing(tb testing.TB, k *kernel, name string) *ringbuf.Reader {
+	tb.Helper()
+	rd, err := ringbuf.NewReader(k.Maps[name])
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -52,13 +52,14 @@ struct udp_hdr {
 	__be16 check;
 } __attribute__((packed, aligned(2)));
 
-/* A datagram to one of our ports; pointers into the frame's first buffer. */
+/* A datagram; pointers into the frame's first buffer. */
 struct datagram {
+	__u64 now; /* CLOCK_MONOTONIC in ns, as of the last tick */
 	struct eth_hdr *eth;
 	struct ip_hdr *ip;
 	struct udp_hdr *udp;
 	__u16 vid[MAX_TAGS]; /* as in struct addr_key */
-	__u16 port;          /* PORT_DHCP or PORT_BINL */
+	__u16 port;          /* PORT_DHCP or PORT_BINL, if parse said GO_ON */
 	__u32 ip_at;         /* where these stand in the frame */
 	__u32 payload;
 	__u32 end; /* of the payload */
@@ -133,10 +134,8 @@ static __always_inline enum reason parse(struct xdp_md *ctx, struct datagram *d)
 	if ((void *)(d->udp + 1) > end)
 		return REASON_SHORT_FRAME;
 	d->port = bpf_ntohs(d->udp->dst);
-	if (d->port != PORT_DHCP && d->port != PORT_BINL)
-		return REASON_OTHER_PORT;
 	d->payload = d->ip_at + sizeof(struct ip_hdr) + sizeof(struct udp_hdr);
-	return GO_ON;
+	return d->port == PORT_DHCP || d->port == PORT_BINL ? GO_ON : REASON_OTHER_PORT;
 }
 
 /* RFC 1071 over a header without options: 0xffff in any byte order if right. */

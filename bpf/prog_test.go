@@ -20,8 +20,14 @@ func TestEveryReasonHasARow(t *testing.T) {
 	for _, r := range rows {
 		seen[r.want] = true
 	}
+	for _, c := range guardCases {
+		for _, s := range c.steps {
+			seen[s.want] = true
+		}
+	}
 	for r := range NumReasons {
-		if !seen[r] {
+		// Only a kernel that takes the reply's head and not its rest would end in Broken.
+		if !seen[r] && r != Broken {
 			t.Errorf("no row ends in %v", r)
 		}
 	}
@@ -38,11 +44,17 @@ func (k *kernel) prepare(t testing.TB, r *row, xsk int) {
 	default:
 		k.beat(t, 0)
 	}
-	settings := Settings{DeliverRingTee, DeliverRingTee}
+	settings := Settings{Deliver67: DeliverRingTee, Deliver4011: DeliverRingTee}
 	if r.settings != nil {
 		settings = *r.settings
 	}
 	k.steer(t, settings)
+	k.put(t, GenerationMap, uint32(0), uint64(0))
+	if r.template != nil {
+		tpl := templateFor(r.request(), 0)
+		r.template(tpl)
+		k.hold(t, tpl)
+	}
 	if r.socket {
 		k.put(t, XSKsMap, uint32(0), uint32(xsk))
 		t.Cleanup(func() {
@@ -85,8 +97,12 @@ func TestProgram(t *testing.T) {
 				ctx = &xdpContext{DataEnd: r.linear}
 			}
 			sent := monotonic(t)
-			if got := k.run(t, in, ctx); got != r.want {
+			got, out := k.answer(t, in, ctx)
+			if got != r.want {
 				t.Fatalf("ended in %v, want %v\n%x", got, r.want, in)
+			}
+			if (got == Answered) == bytes.Equal(out, in) {
+				t.Errorf("%v, and the frame is\n%x, was\n%x", got, out, in)
 			}
 			if !r.fillRing {
 				checkRecords(t, rd, r.want, in, sent)

@@ -16,16 +16,31 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	pxeMapAddrsMap     = "addrs_map"
-	pxeMapClassesMap   = "classes_map"
-	pxeMapCountersMap  = "counters_map"
-	pxeMapHeartbeatMap = "heartbeat_map"
-	pxeMapRequestsMap  = "requests_map"
-	pxeMapScratchMap   = "scratch_map"
-	pxeMapSettingsMap  = "settings_map"
-	pxeMapXsksMap      = "xsks_map"
-	pxeProgXdpxe       = "xdpxe"
-	pxeVarStaleNs      = "stale_ns"
+	pxeMapAddrsMap      = "addrs_map"
+	pxeMapBucketsMap    = "buckets_map"
+	pxeMapClassesMap    = "classes_map"
+	pxeMapCountersMap   = "counters_map"
+	pxeMapEventsMap     = "events_map"
+	pxeMapExactMap      = "exact_map"
+	pxeMapFilterMap     = "filter_map"
+	pxeMapGenerationMap = "generation_map"
+	pxeMapGuardMap      = "guard_map"
+	pxeMapHeartbeatMap  = "heartbeat_map"
+	pxeMapIndexMap      = "index_map"
+	pxeMapLayoutsMap    = "layouts_map"
+	pxeMapLengthsMap    = "lengths_map"
+	pxeMapOutcomesMap   = "outcomes_map"
+	pxeMapPatternsMap   = "patterns_map"
+	pxeMapRepliesMap    = "replies_map"
+	pxeMapRequestsMap   = "requests_map"
+	pxeMapSamplesMap    = "samples_map"
+	pxeMapScratchMap    = "scratch_map"
+	pxeMapSettingsMap   = "settings_map"
+	pxeMapSourcesMap    = "sources_map"
+	pxeMapXsksMap       = "xsks_map"
+	pxeProgXdpxe        = "xdpxe"
+	pxeVarEventRate     = "event_rate"
+	pxeVarStaleNs       = "stale_ns"
 )
 
 // loadPxe returns the embedded CollectionSpec for pxe.
@@ -77,21 +92,36 @@ type pxeProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type pxeMapSpecs struct {
-	AddrsMap     *ebpf.MapSpec `ebpf:"addrs_map"`
-	ClassesMap   *ebpf.MapSpec `ebpf:"classes_map"`
-	CountersMap  *ebpf.MapSpec `ebpf:"counters_map"`
-	HeartbeatMap *ebpf.MapSpec `ebpf:"heartbeat_map"`
-	RequestsMap  *ebpf.MapSpec `ebpf:"requests_map"`
-	ScratchMap   *ebpf.MapSpec `ebpf:"scratch_map"`
-	SettingsMap  *ebpf.MapSpec `ebpf:"settings_map"`
-	XsksMap      *ebpf.MapSpec `ebpf:"xsks_map"`
+	AddrsMap      *ebpf.MapSpec `ebpf:"addrs_map"`
+	BucketsMap    *ebpf.MapSpec `ebpf:"buckets_map"`
+	ClassesMap    *ebpf.MapSpec `ebpf:"classes_map"`
+	CountersMap   *ebpf.MapSpec `ebpf:"counters_map"`
+	EventsMap     *ebpf.MapSpec `ebpf:"events_map"`
+	ExactMap      *ebpf.MapSpec `ebpf:"exact_map"`
+	FilterMap     *ebpf.MapSpec `ebpf:"filter_map"`
+	GenerationMap *ebpf.MapSpec `ebpf:"generation_map"`
+	GuardMap      *ebpf.MapSpec `ebpf:"guard_map"`
+	HeartbeatMap  *ebpf.MapSpec `ebpf:"heartbeat_map"`
+	IndexMap      *ebpf.MapSpec `ebpf:"index_map"`
+	LayoutsMap    *ebpf.MapSpec `ebpf:"layouts_map"`
+	LengthsMap    *ebpf.MapSpec `ebpf:"lengths_map"`
+	OutcomesMap   *ebpf.MapSpec `ebpf:"outcomes_map"`
+	PatternsMap   *ebpf.MapSpec `ebpf:"patterns_map"`
+	RepliesMap    *ebpf.MapSpec `ebpf:"replies_map"`
+	RequestsMap   *ebpf.MapSpec `ebpf:"requests_map"`
+	SamplesMap    *ebpf.MapSpec `ebpf:"samples_map"`
+	ScratchMap    *ebpf.MapSpec `ebpf:"scratch_map"`
+	SettingsMap   *ebpf.MapSpec `ebpf:"settings_map"`
+	SourcesMap    *ebpf.MapSpec `ebpf:"sources_map"`
+	XsksMap       *ebpf.MapSpec `ebpf:"xsks_map"`
 }
 
 // pxeVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type pxeVariableSpecs struct {
-	StaleNs *ebpf.VariableSpec `ebpf:"stale_ns"`
+	EventRate *ebpf.VariableSpec `ebpf:"event_rate"`
+	StaleNs   *ebpf.VariableSpec `ebpf:"stale_ns"`
 }
 
 // pxeObjects contains all objects after they have been loaded into the kernel.
@@ -114,25 +144,53 @@ func (o *pxeObjects) Close() error {
 //
 // It can be passed to loadPxeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type pxeMaps struct {
-	AddrsMap     *ebpf.Map `ebpf:"addrs_map"`
-	ClassesMap   *ebpf.Map `ebpf:"classes_map"`
-	CountersMap  *ebpf.Map `ebpf:"counters_map"`
-	HeartbeatMap *ebpf.Map `ebpf:"heartbeat_map"`
-	RequestsMap  *ebpf.Map `ebpf:"requests_map"`
-	ScratchMap   *ebpf.Map `ebpf:"scratch_map"`
-	SettingsMap  *ebpf.Map `ebpf:"settings_map"`
-	XsksMap      *ebpf.Map `ebpf:"xsks_map"`
+	AddrsMap      *ebpf.Map `ebpf:"addrs_map"`
+	BucketsMap    *ebpf.Map `ebpf:"buckets_map"`
+	ClassesMap    *ebpf.Map `ebpf:"classes_map"`
+	CountersMap   *ebpf.Map `ebpf:"counters_map"`
+	EventsMap     *ebpf.Map `ebpf:"events_map"`
+	ExactMap      *ebpf.Map `ebpf:"exact_map"`
+	FilterMap     *ebpf.Map `ebpf:"filter_map"`
+	GenerationMap *ebpf.Map `ebpf:"generation_map"`
+	GuardMap      *ebpf.Map `ebpf:"guard_map"`
+	HeartbeatMap  *ebpf.Map `ebpf:"heartbeat_map"`
+	IndexMap      *ebpf.Map `ebpf:"index_map"`
+	LayoutsMap    *ebpf.Map `ebpf:"layouts_map"`
+	LengthsMap    *ebpf.Map `ebpf:"lengths_map"`
+	OutcomesMap   *ebpf.Map `ebpf:"outcomes_map"`
+	PatternsMap   *ebpf.Map `ebpf:"patterns_map"`
+	RepliesMap    *ebpf.Map `ebpf:"replies_map"`
+	RequestsMap   *ebpf.Map `ebpf:"requests_map"`
+	SamplesMap    *ebpf.Map `ebpf:"samples_map"`
+	ScratchMap    *ebpf.Map `ebpf:"scratch_map"`
+	SettingsMap   *ebpf.Map `ebpf:"settings_map"`
+	SourcesMap    *ebpf.Map `ebpf:"sources_map"`
+	XsksMap       *ebpf.Map `ebpf:"xsks_map"`
 }
 
 func (m *pxeMaps) Close() error {
 	return _PxeClose(
 		m.AddrsMap,
+		m.BucketsMap,
 		m.ClassesMap,
 		m.CountersMap,
+		m.EventsMap,
+		m.ExactMap,
+		m.FilterMap,
+		m.GenerationMap,
+		m.GuardMap,
 		m.HeartbeatMap,
+		m.IndexMap,
+		m.LayoutsMap,
+		m.LengthsMap,
+		m.OutcomesMap,
+		m.PatternsMap,
+		m.RepliesMap,
 		m.RequestsMap,
+		m.SamplesMap,
 		m.ScratchMap,
 		m.SettingsMap,
+		m.SourcesMap,
 		m.XsksMap,
 	)
 }
@@ -141,7 +199,8 @@ func (m *pxeMaps) Close() error {
 //
 // It can be passed to loadPxeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type pxeVariables struct {
-	StaleNs *ebpf.Variable `ebpf:"stale_ns"`
+	EventRate *ebpf.Variable `ebpf:"event_rate"`
+	StaleNs   *ebpf.Variable `ebpf:"stale_ns"`
 }
 
 // pxePrograms contains all programs after they have been loaded into the kernel.

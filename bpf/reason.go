@@ -37,6 +37,28 @@ const (
 	Teed       Reason = RingFull + 1 + iota // copied, and passed on
 	Stolen                                  // copied, and dropped
 	Redirected                              // to an AF_XDP socket
+)
+
+// Reasons that a template decided on.
+const (
+	Answered    Reason = Redirected + 1 + iota // the frame is the reply now, and goes back
+	Ignored                                    // no answer is the answer: dropped
+	IgnoredTeed                                // the same where others must see the request: passed
+	Broken                                     // the reply could not be written to its end
+)
+
+// Reasons that the guard refused a request for: it was dropped, or where it
+// would have been teed only the copy was withheld.
+const (
+	GuardSource     Reason = Broken + 1 + iota // this client asks too often
+	GuardRequests                              // more requests than user space is given
+	GuardBroadcasts                            // more than are answered to everybody
+	GuardStray                                 // to our socket on 4011, and no PXE request: more than it is given
+	GuardTFTPSource                            // this address asks the file server too often
+	GuardTFTP                                  // more requests than the file server is given
+	WithheldSource
+	WithheldRequests
+	WithheldBroadcasts
 
 	NumReasons
 )
@@ -50,6 +72,10 @@ var reasonNames = [NumReasons]string{
 	Malformed: "malformed", TooManyOptions: "too_many_options", NoClass: "no_class",
 	OtherClass: "other_class", NoSocket: "no_socket", RingFull: "ring_full",
 	Teed: "teed", Stolen: "stolen", Redirected: "redirected",
+	Answered: "answered", Ignored: "ignored", IgnoredTeed: "ignored_teed", Broken: "broken",
+	GuardSource: "guard_source", GuardRequests: "guard_requests", GuardBroadcasts: "guard_broadcasts", GuardStray: "guard_stray",
+	GuardTFTPSource: "guard_tftp_source", GuardTFTP: "guard_tftp",
+	WithheldSource: "withheld_source", WithheldRequests: "withheld_requests", WithheldBroadcasts: "withheld_broadcasts",
 }
 
 // String returns the metric label.
@@ -62,6 +88,9 @@ func (r Reason) String() string {
 
 // Delivered reports whether user space got the request.
 func (r Reason) Delivered() bool { return r == Teed || r == Stolen || r == Redirected }
+
+// Refused reports whether the guard kept the request from being worked on.
+func (r Reason) Refused() bool { return r >= GuardSource && r <= WithheldBroadcasts }
 
 // Action is what the program returns to the kernel, as enum xdp_action.
 type Action uint32
@@ -89,8 +118,12 @@ func (r Reason) Action() Action {
 	switch r {
 	case Redirected:
 		return Redirect
-	case Stolen:
+	case Stolen, Ignored, GuardSource, GuardRequests, GuardBroadcasts, GuardStray, GuardTFTPSource, GuardTFTP:
 		return Drop
+	case Answered:
+		return TX
+	case Broken:
+		return Aborted
 	default:
 		return Pass
 	}

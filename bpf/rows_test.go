@@ -15,12 +15,13 @@ type row struct {
 	noBeat   bool
 	socket   bool // an AF_XDP socket on queue 0
 	fillRing bool
-	linear   uint32 // bytes in the first buffer; 0: all
+	linear   uint32          // bytes in the first buffer; 0: all
+	template func(*Template) // changes a template for the frame, which holds then
 }
 
 func off(ns int64) *int64 { return &ns }
 
-func both(d Deliver) *Settings { return &Settings{d, d} }
+func both(d Deliver) *Settings { return &Settings{Deliver67: d, Deliver4011: d} }
 
 func unicast(ip [4]byte, mac [6]byte, tags ...uint32) func(*frame) {
 	return func(f *frame) { f.DstIP, f.Dst, f.Tags = ip, mac, tags }
@@ -202,11 +203,11 @@ var rows = []row{
 	{name: "class before another", frame: withOptions(pxe, opt(60, "MSFT 5.0"), end), want: Teed},
 
 	// Steering.
-	{name: "67 not steered", settings: &Settings{DeliverNone, DeliverXSK}, want: NotSteered},
-	{name: "4011 not steered", settings: &Settings{DeliverXSK, DeliverNone}, frame: func(f *frame) { f.DstPort = 4011 }, want: NotSteered},
+	{name: "67 not steered", settings: &Settings{Deliver67: DeliverNone, Deliver4011: DeliverXSK}, want: NotSteered},
+	{name: "4011 not steered", settings: &Settings{Deliver67: DeliverXSK, Deliver4011: DeliverNone}, frame: func(f *frame) { f.DstPort = 4011 }, want: NotSteered},
 	{name: "unknown way", settings: both(99), want: NotSteered},
-	{name: "67 to a socket, 4011 to the ring", settings: &Settings{DeliverXSK, DeliverRingSteal}, socket: true, want: Redirected},
-	{name: "4011 to a socket, 67 to the ring", settings: &Settings{DeliverRingTee, DeliverXSK}, socket: true, frame: func(f *frame) { *f = *bootServerRequest() }, want: Redirected},
+	{name: "67 to a socket, 4011 to the ring", settings: &Settings{Deliver67: DeliverXSK, Deliver4011: DeliverRingSteal}, socket: true, want: Redirected},
+	{name: "4011 to a socket, 67 to the ring", settings: &Settings{Deliver67: DeliverRingTee, Deliver4011: DeliverXSK}, socket: true, frame: func(f *frame) { *f = *bootServerRequest() }, want: Redirected},
 	{name: "tagged to a socket", settings: both(DeliverXSK), socket: true, frame: func(f *frame) { f.Tags = []uint32{0x8100_0007} }, want: Redirected},
 	{name: "no socket", settings: both(DeliverXSK), want: NoSocket},
 	{name: "steal", settings: both(DeliverRingSteal), want: Stolen},
@@ -217,12 +218,25 @@ var rows = []row{
 	{name: "socket, another class", settings: both(DeliverXSK), socket: true, frame: class("MSFT 5.0"), want: OtherClass},
 	{name: "steal, another class", settings: both(DeliverRingSteal), frame: class("MSFT 5.0"), want: OtherClass},
 	{name: "steal, malformed", settings: both(DeliverRingSteal), frame: withOptions(pxe, []byte{12}), want: Malformed},
+
+	// Templates; more in template_test.go.
+	{name: "answered", settings: &answering, template: func(*Template) {}, want: Answered},
+	{name: "ignored", settings: both(DeliverXSK), template: silence, want: Ignored},
+	{name: "ignored where others see it", template: silence, want: IgnoredTeed},
+	{name: "template, but the daemon is dead", beat: off(-testStale - 1e9), template: silence, want: HeartbeatStale},
+	{name: "template, not steered", settings: both(DeliverNone), template: silence, want: NotSteered},
+	{name: "template, frame in two buffers", settings: &answering, template: func(*Template) {}, linear: 300, want: Stolen},
+	{name: "template for another", settings: &answering, template: func(t *Template) { t.Dst[0]++ }, want: Stolen},
 }
 
-func (r *row) bytes() []byte {
+func silence(t *Template) { t.Reply, t.Echoes = nil, nil }
+
+func (r *row) request() *frame {
 	f := discover()
 	if r.frame != nil {
 		r.frame(f)
 	}
-	return f.bytes()
+	return f
 }
+
+func (r *row) bytes() []byte { return r.request().bytes() }

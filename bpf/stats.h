@@ -24,7 +24,18 @@ static __always_inline int action_of(enum reason reason)
 	case REASON_REDIRECTED:
 		return XDP_REDIRECT;
 	case REASON_STOLEN:
+	case REASON_IGNORED:
+	case REASON_GUARD_SOURCE:
+	case REASON_GUARD_REQUESTS:
+	case REASON_GUARD_BROADCASTS:
+	case REASON_GUARD_STRAY:
+	case REASON_GUARD_TFTP_SOURCE:
+	case REASON_GUARD_TFTP:
 		return XDP_DROP;
+	case REASON_ANSWERED:
+		return XDP_TX;
+	case REASON_BROKEN:
+		return XDP_ABORTED;
 	default:
 		return XDP_PASS;
 	}

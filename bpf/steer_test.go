@@ -15,7 +15,7 @@ import (
 func TestClassList(t *testing.T) {
 	k := loadKernel(t, testStale, testRing)
 	rd := k.records(t)
-	k.steer(t, Settings{DeliverRingTee, DeliverRingTee})
+	k.steer(t, Settings{Deliver67: DeliverRingTee, Deliver4011: DeliverRingTee})
 	long := "0123456789abcdef0123456789ABCDEF" // MaxClassLen
 	for _, c := range []struct {
 		name  string
@@ -87,7 +87,7 @@ func TestQueues(t *testing.T) {
 	on := func(queue int) *xdpContext {
 		return &xdpContext{DataEnd: uint32(len(in)), IfIndex: uint32(ifindex), RXQueue: uint32(queue)}
 	}
-	k.steer(t, Settings{DeliverXSK, DeliverXSK})
+	k.steer(t, Settings{Deliver67: DeliverXSK, Deliver4011: DeliverXSK})
 	k.put(t, XSKsMap, uint32(1), uint32(openXSK(t)))
 	for queue, want := range []Reason{NoSocket, Redirected} {
 		k.beat(t, 0)
@@ -96,7 +96,7 @@ func TestQueues(t *testing.T) {
 		}
 	}
 
-	k.steer(t, Settings{DeliverRingSteal, DeliverNone})
+	k.steer(t, Settings{Deliver67: DeliverRingSteal, Deliver4011: DeliverNone})
 	k.beat(t, 0)
 	if got := k.run(t, in, on(1)); got != Stolen {
 		t.Fatalf("ended in %v", got)
@@ -115,7 +115,7 @@ func TestQueues(t *testing.T) {
 // up for less than stale_ns.
 func TestNeverBeaten(t *testing.T) {
 	k := loadKernel(t, 1<<62, testRing)
-	k.steer(t, Settings{DeliverRingSteal, DeliverRingSteal})
+	k.steer(t, Settings{Deliver67: DeliverRingSteal, Deliver4011: DeliverRingSteal})
 	k.put(t, HeartbeatMap, uint32(0), uint64(0))
 	if got := k.run(t, discover().bytes(), nil); got != HeartbeatStale {
 		t.Errorf("ended in %v", got)
@@ -126,7 +126,7 @@ func TestNeverBeaten(t *testing.T) {
 // and requests go to the kernel again.
 func TestClosedSocketLeaves(t *testing.T) {
 	k := loadKernel(t, testStale, testRing)
-	k.steer(t, Settings{DeliverXSK, DeliverXSK})
+	k.steer(t, Settings{Deliver67: DeliverXSK, Deliver4011: DeliverXSK})
 	fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -178,22 +178,4 @@ func TestCapabilities(t *testing.T) {
 		t.Fatal(err)
 	}
 	coll.Close()
-}
-
-// TestVerifierCost keeps the program small, so that what is added to it is
-// seen: the kernel's limit is 1,000,000 instructions.
-func TestVerifierCost(t *testing.T) {
-	k := loadKernel(t, testStale, testRing)
-	info, err := k.prog.Info()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, ok := info.VerifiedInstructions()
-	if !ok {
-		t.Skip("needs a kernel that tells the number of verified instructions (Linux 5.16)")
-	}
-	t.Logf("%d instructions verified", n)
-	if n > 20_000 {
-		t.Errorf("%d instructions verified, want at most 20,000", n)
-	}
 }

@@ -27,7 +27,7 @@ func (l *ladder) try(s step) error {
 	err := l.connect(s)
 	if err != nil {
 		_ = d.detach()
-		d.sockets, d.info.LinkID = nil, 0
+		d.sockets, d.info.LinkID, d.info.TookOver = nil, 0, false
 		return err
 	}
 	d.info.Tier, d.info.Mode = s.tier, s.mode
@@ -51,12 +51,27 @@ func (l *ladder) attach(mode Mode) error {
 	if err := l.refused[mode]; err != nil {
 		return err
 	}
+	if l.o.External {
+		return nil
+	}
 	flags := link.XDPDriverMode
 	if mode == ModeGeneric {
 		flags = link.XDPGenericMode
 	}
 	d := l.d
-	lnk, err := link.AttachXDP(link.XDPOptions{Program: d.coll.Programs[bpf.ProgramName], Interface: l.f.Index, Flags: flags})
+	if l.former != nil && l.former.mode == mode {
+		err := l.update(d.program())
+		if err == nil {
+			d.setLink(l.former.link)
+			d.info.TookOver, l.former = true, nil
+			return nil
+		}
+		d.note(fmt.Sprintf("program id %d is removed, it cannot be replaced in place: %v", l.former.id, err))
+	}
+	if err := l.dropFormer(); err != nil {
+		return err
+	}
+	lnk, err := link.AttachXDP(link.XDPOptions{Program: d.program(), Interface: l.f.Index, Flags: flags})
 	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) {
 		// Somebody was faster than us.
 		if a, e := inspect(l.f.Name, l.f.Index); e == nil && a != nil {
@@ -72,11 +87,15 @@ func (l *ladder) attach(mode Mode) error {
 		l.refused[mode] = err
 		return err
 	}
-	d.link = lnk
-	if info, err := lnk.Info(); err == nil {
+	d.setLink(lnk)
+	return nil
+}
+
+func (d *Datapath) setLink(l link.Link) {
+	d.link = l
+	if info, err := l.Info(); err == nil {
 		d.info.LinkID = info.ID
 	}
-	return nil
 }
 
 // connect opens the way from the attached program to user space.

@@ -12,7 +12,7 @@ import (
 func sum(m *ebpf.Map, key uint32) (total uint64, err error) {
 	var perCPU []uint64
 	if err := m.Lookup(key, &perCPU); err != nil {
-		return 0, fmt.Errorf("%s: %w", bpf.CountersMap, err)
+		return 0, fmt.Errorf("per-CPU counter %d: %w", key, err)
 	}
 	for _, n := range perCPU {
 		total += n

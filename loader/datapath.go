@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/xdpxe/xdpxe/bpf"
 	"github.com/xdpxe/xdpxe/loader/netdev"
@@ -27,8 +29,10 @@ type Info struct {
 	ProgramID  ebpf.ProgramID `json:"program_id,omitempty"`
 	ProgramTag string         `json:"program_tag,omitempty"`
 	LinkID     link.ID        `json:"link_id,omitempty"`
-	Queues     int            `json:"queues"`    // RX queues of the interface
-	ZeroCopy   bool           `json:"zero_copy"` // obtained on every queue
+	Queues     int            `json:"queues"`              // RX queues of the interface
+	ZeroCopy   bool           `json:"zero_copy"`           // obtained on every queue
+	Pinned     string         `json:"pinned,omitempty"`    // the directory; empty: it all ends with the process
+	TookOver   bool           `json:"took_over,omitempty"` // a former daemon's link, without a gap
 	Why        []string       `json:"why,omitempty"`
 	Notes      []string       `json:"notes,omitempty"`
 }
@@ -37,16 +41,24 @@ type Info struct {
 // may be called from any goroutine; Close, and Check where it changes
 // offloads, from a thread in the interface's network namespace.
 type Datapath struct {
-	mu       sync.Mutex
-	info     Info
-	coll     *ebpf.Collection // nil: no program
-	link     link.Link
-	sockets  []*xsk.Socket // by queue
-	ring     *Ring
-	beat     *heartbeat // nil: no program; set once
-	offloads *offloads  // nil: not ours to restore
-	tx       txWatch
-	closed   bool
+	mu        sync.Mutex
+	info      Info
+	coll      *ebpf.Collection // nil: no program
+	link      link.Link
+	sockets   []*xsk.Socket // by queue
+	ring      *Ring
+	beat      *mappedWord // nil: no program; set once
+	table     *table      // nil: no program; set once
+	events    *events     // nil: no program; set once
+	answer    answer
+	unread    atomic.Uint64 // events of a former daemon's templates
+	inherited bool          // maps of a former daemon
+	offloads  *offloads     // nil: not ours to restore
+	pins      *pins         // nil: nothing is pinned
+	tx        txWatch
+	guardSeed uint64          // of the guard's hashes
+	samples   *ringbuf.Reader // of what the guard refused; nil: no program
+	closed    bool
 }
 
 // Tier says what was opened.
@@ -133,10 +145,22 @@ func (d *Datapath) Quiesce() error {
 }
 
 func (d *Datapath) settings(s bpf.Settings) error {
+	s.Answer67, s.Answer4011 = d.answer.words()
 	if err := d.coll.Maps[bpf.SettingsMap].Put(uint32(0), s); err != nil {
 		return fmt.Errorf("interface %s: %s: %w", d.info.Iface, bpf.SettingsMap, err)
 	}
 	return nil
+}
+
+// attached reports whether the program is still on the interface.
+func (d *Datapath) attached(f *netdev.Facts) bool {
+	if d.link == nil { // the operator's
+		a, err := inspect(f.Name, f.Index)
+		a.close()
+		return err != nil || a != nil && a.mode == d.info.Mode
+	}
+	info, err := d.link.Info()
+	return err == nil && info.XDP() != nil && int(info.XDP().Ifindex) == f.Index
 }
 
 // Check compares the datapath with newer facts of its interface, and keeps
@@ -155,57 +179,11 @@ func (d *Datapath) Check(f *netdev.Facts) string {
 	case len(d.sockets) > 0 && f.RXQueues != len(d.sockets):
 		return fmt.Sprintf("interface %s has %d RX queues, had %d", f.Name, f.RXQueues, len(d.sockets))
 	}
-	info, err := d.link.Info()
-	if err != nil || info.XDP() == nil || int(info.XDP().Ifindex) != f.Index {
+	if !d.attached(f) {
 		return fmt.Sprintf("the program on interface %s was detached", f.Name)
 	}
 	if err := errors.Join(d.offloads.disable(f.Name), tagsAbove(f)); err != nil && len(f.VLANs) > 0 {
 		return fmt.Sprintf("interface %s has VLAN devices, but its VLAN tags are hidden from XDP: %v", f.Name, err)
 	}
 	return ""
-}
-
-// Close stops delivery and takes everything away: settings first, so that no
-// request is on its way to a socket that goes; then program, sockets, maps and
-// offloads. Twice does no harm. An interface that is gone is no error.
-func (d *Datapath) Close() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil
-	}
-	d.closed = true
-	var errs []error
-	if d.coll != nil {
-		errs = append(errs, d.settings(bpf.Settings{}))
-	}
-	if d.beat != nil {
-		d.beat.set(0)
-	}
-	errs = append(errs, d.detach())
-	if d.ring != nil {
-		errs = append(errs, d.ring.Close())
-	}
-	if d.beat != nil {
-		errs = append(errs, d.beat.close())
-	}
-	if d.coll != nil {
-		d.coll.Close()
-		d.coll = nil
-	}
-	errs = append(errs, d.restoreOffloads())
-	return errors.Join(errs...)
-}
-
-// detach takes the program off the interface and closes the sockets.
-func (d *Datapath) detach() error {
-	var errs []error
-	if d.link != nil {
-		errs = append(errs, d.link.Close())
-		d.link = nil
-	}
-	for _, s := range d.sockets {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(errs...)
 }

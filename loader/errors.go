@@ -42,6 +42,9 @@ type BusyError struct {
 
 func (e *BusyError) Error() string {
 	var b strings.Builder
+	if e.Ours && e.ProgramID == 0 {
+		return e.Iface + ": another xdpxe is running there; stop that one first"
+	}
 	fmt.Fprintf(&b, "%s: %s XDP program id %d", e.Iface, e.Mode, e.ProgramID)
 	if e.Name != "" {
 		fmt.Fprintf(&b, " %q", e.Name)

@@ -10,37 +10,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// heartbeat is the mapped word that the program reads first.
-type heartbeat struct {
+// mappedWord is a word in a map of the program's that is written without a system call.
+type mappedWord struct {
 	mu  sync.RWMutex // against the unmapping
 	mem []byte
 }
 
-func mapHeartbeat(m *ebpf.Map) (*heartbeat, error) {
+func mapWord(m *ebpf.Map) (*mappedWord, error) {
 	mem, err := unix.Mmap(m.FD(), 0, unix.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		return nil, fmt.Errorf("map the heartbeat: %w", err)
+		return nil, fmt.Errorf("mmap: %w", err)
 	}
-	return &heartbeat{mem: mem}, nil
+	return &mappedWord{mem: mem}, nil
 }
 
-// set stores the time of a sign of life in CLOCK_MONOTONIC ns, 0 for none.
-func (h *heartbeat) set(ns uint64) {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if h.mem != nil {
-		atomic.StoreUint64((*uint64)(unsafe.Pointer(&h.mem[0])), ns)
+// set stores a value; after close it does nothing.
+func (w *mappedWord) set(value uint64) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.mem != nil {
+		atomic.StoreUint64((*uint64)(unsafe.Pointer(&w.mem[0])), value)
 	}
 }
 
-func (h *heartbeat) close() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.mem == nil {
+func (w *mappedWord) close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.mem == nil {
 		return nil
 	}
-	err := unix.Munmap(h.mem)
-	h.mem = nil
+	err := unix.Munmap(w.mem)
+	w.mem = nil
 	return err
 }
 

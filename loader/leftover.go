@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -34,19 +35,54 @@ type Removed struct {
 // VLAN offloads that are off because of it. It refuses to touch another
 // program (ErrBusy) and that of an xdpxe that lives (ErrRunning); to be sure
 // of the latter it may take as long as a heartbeat lasts. It needs
-// CAP_SYS_ADMIN where a program is attached.
-func Detach(iface, runDir string) (Removed, error) {
+// CAP_SYS_ADMIN where a program is attached that is not pinned below pinDir.
+func Detach(iface, runDir, pinDir string) (Removed, error) {
 	f, err := netdev.Read(iface)
 	if err != nil {
 		return Removed{}, err
 	}
-	removed, err := removeLeftover(f)
+	removed, err := removePinned(f, pinDir)
+	if err == nil && removed.Program == 0 {
+		removed, err = removeLeftover(f)
+	}
 	if mayLive(err) {
 		return Removed{}, err // its offloads are in use
 	}
 	restored, errOffload := loadOffloads(runDir, f).restore(iface)
 	removed.Offloads = restored
 	return removed, errors.Join(err, errOffload)
+}
+
+// removePinned takes away what an xdpxe pinned that ended.
+func removePinned(f *netdev.Facts, pinDir string) (removed Removed, err error) {
+	if pinDir == "" {
+		return removed, nil
+	}
+	path, err := pinPath(pinDir, f.Index)
+	if err != nil {
+		return removed, err
+	}
+	p, err := lockPins(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return removed, nil
+	case errors.Is(err, errPinsLocked):
+		return removed, running(f)
+	case err != nil:
+		return removed, fmt.Errorf("interface %s: pins: %w", f.Name, err)
+	}
+	former, err := p.findFormer(f)
+	if err != nil {
+		return removed, errors.Join(err, p.release())
+	}
+	if former != nil {
+		removed = Removed{Program: former.id, Mode: former.mode}
+		if info, err := former.link.Info(); err == nil {
+			removed.LinkID = info.ID
+		}
+		err = former.end()
+	}
+	return removed, errors.Join(err, p.remove())
 }
 
 // removeLeftover takes away a dead xdpxe's program. Any other is a BusyError.
@@ -167,4 +203,45 @@ func (a *attached) removeByNetlink() error {
 	req.AddData(xdp)
 	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
 	return err
+}
+
+// DetachGone removes what is pinned below pinDir for interfaces that are no
+// more, in any network namespace, and returns how many there were.
+func DetachGone(pinDir string) (n int, err error) {
+	entries, err := os.ReadDir(pinDir)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err == nil {
+		err = onBPFFS(pinDir)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("pins: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		var cookie uint64
+		var ifindex int
+		if got, _ := fmt.Sscanf(e.Name(), "%d-%d", &cookie, &ifindex); got != 2 {
+			continue
+		}
+		p, err := lockPins(filepath.Join(pinDir, e.Name()))
+		if err != nil {
+			if !errors.Is(err, errPinsLocked) && !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, err)
+			}
+			continue
+		}
+		l, info := p.link()
+		if l != nil {
+			l.Close()
+		}
+		if l != nil && info.XDP().Ifindex != 0 { // the kernel takes the number away with the interface
+			errs = append(errs, p.release())
+			continue
+		}
+		errs = append(errs, p.remove())
+		n++
+	}
+	return n, errors.Join(errs...)
 }

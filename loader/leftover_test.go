@@ -103,7 +103,7 @@ func TestHeldLinkIsInertAndDetached(t *testing.T) {
 	newRig(t, 1)
 	dir := t.TempDir()
 	_, info := heldLink(t, dir)
-	removed, err := Detach("near", dir)
+	removed, err := Detach("near", dir, "")
 	if err != nil || removed.Program != info.ProgramID || removed.LinkID != info.LinkID || removed.Mode != ModeNative {
 		t.Errorf("%+v, %v", removed, err)
 	}
@@ -111,7 +111,7 @@ func TestHeldLinkIsInertAndDetached(t *testing.T) {
 		t.Errorf("offloads %v", removed.Offloads)
 	}
 	noProgramOn(t, "near")
-	if removed, err = Detach("near", dir); err != nil || removed.Program != 0 || len(removed.Offloads) != 0 {
+	if removed, err = Detach("near", dir, ""); err != nil || removed.Program != 0 || len(removed.Offloads) != 0 {
 		t.Errorf("again: %+v, %v", removed, err)
 	}
 }
@@ -181,7 +181,7 @@ func TestNetlinkAttachedCopyIsTakenOver(t *testing.T) {
 			t.Fatal(err)
 		}
 		coll.Close()
-		removed, err := Detach("near", "")
+		removed, err := Detach("near", "", "")
 		if err != nil || removed.Program != want || removed.LinkID != 0 || removed.Mode != name {
 			t.Errorf("%+v, %v", removed, err)
 		}
@@ -232,7 +232,7 @@ func TestRunningIsLeftAlone(t *testing.T) {
 			t.Errorf("%s: %v", tier, err)
 		}
 	}
-	_, err := Detach("near", dir)
+	_, err := Detach("near", dir, "")
 	if !errors.Is(err, ErrRunning) {
 		t.Errorf("detach: %v", err)
 	}
@@ -251,10 +251,10 @@ func TestRunningIsLeftAlone(t *testing.T) {
 
 func TestDetachNothing(t *testing.T) {
 	newRig(t, 1)
-	if removed, err := Detach("near", t.TempDir()); err != nil || removed.Program != 0 || len(removed.Offloads) != 0 {
+	if removed, err := Detach("near", t.TempDir(), ""); err != nil || removed.Program != 0 || len(removed.Offloads) != 0 {
 		t.Errorf("%+v, %v", removed, err)
 	}
-	if _, err := Detach("nosuch0", t.TempDir()); !errors.Is(err, netdev.ErrNotFound) {
+	if _, err := Detach("nosuch0", t.TempDir(), ""); !errors.Is(err, netdev.ErrNotFound) {
 		t.Errorf("no interface: %v", err)
 	}
 }

@@ -59,6 +59,11 @@ type ladder struct {
 	f       *netdev.Facts
 	d       *Datapath
 	refused map[Mode]error // attach failures, which the next rung need not repeat
+
+	former   *former // nil: there is nothing to take over
+	layout   string  // of the maps
+	sameMaps bool    // the pinned ones serve on
+	mode     Mode    // of the operator's program
 }
 
 // climb takes the first step that works. What does not is an error if nothing
@@ -72,13 +77,23 @@ func (l *ladder) climb(steps []step) error {
 		l.d.info.Why = append(l.d.info.Why, "XDP: not wanted (datapath: socket)")
 		// What a crash left is not wanted either; if it cannot be removed, it
 		// is inert, and a foreign program is nobody's business here.
-		if err := l.takeOver(); errors.Is(err, ErrRunning) {
-			return err
+		if !l.o.External {
+			if err := l.takeOver(); errors.Is(err, ErrRunning) {
+				return err
+			}
 		}
-		return l.d.restoreOffloads()
+		return l.giveUp()
 	}
 	if err := l.prepare(); err != nil {
+		if l.o.External { // it is for the operator to load, at any time
+			return l.unusable(err)
+		}
 		return l.fallBack(steps, fmt.Errorf("XDP: %w", err))
+	}
+	if l.o.External {
+		if steps = attachedSteps(steps, l.mode); len(steps) == 0 {
+			return l.unusable(fmt.Errorf("the program is attached in %s mode", l.mode))
+		}
 	}
 	for _, s := range steps {
 		if s.tier == Socket {
@@ -86,6 +101,7 @@ func (l *ladder) climb(steps []step) error {
 		}
 		err := l.try(s)
 		if err == nil {
+			l.pin()
 			return nil
 		}
 		if errors.Is(err, ErrRunning) || errors.Is(err, ErrGone) || s == steps[len(steps)-1] {
@@ -104,11 +120,18 @@ func (l *ladder) fallBack(steps []step, err error) error {
 	if err != nil {
 		l.d.info.Why = append(l.d.info.Why, err.Error())
 	}
+	return l.giveUp()
+}
+
+// giveUp does without XDP: nothing of it, and of a former daemon, stays.
+func (l *ladder) giveUp() error {
+	err := l.dropFormer()
 	l.d.release()
-	return l.d.restoreOffloads()
+	return errors.Join(err, l.d.restoreOffloads())
 }
 
 func (l *ladder) unusable(err error) error {
+	err = errors.Join(err, l.dropFormer())
 	for _, own := range []error{ErrBusy, ErrGone, ErrDown} {
 		if errors.Is(err, own) {
 			return fmt.Errorf("interface %s: %w", l.f.Name, err)
@@ -128,8 +151,10 @@ func (l *ladder) prepare() error {
 	if !l.f.Up {
 		return fmt.Errorf("%w: bring it up with `ip link set %s up`", ErrDown, l.f.Name)
 	}
-	if err := l.takeOver(); err != nil {
-		return err
+	if !l.o.External {
+		if err := l.takeOver(); err != nil {
+			return err
+		}
 	}
 	raiseMemlock()
 	if err := l.load(); err != nil {
@@ -138,9 +163,21 @@ func (l *ladder) prepare() error {
 	return nil
 }
 
-// takeOver removes what a killed xdpxe left. Its offloads become ours, unless
-// it may be alive.
-func (l *ladder) takeOver() error {
+// takeOver finds what an xdpxe left that ended: what it pinned is used again,
+// else it is removed. Its offloads become ours, unless it may be alive.
+func (l *ladder) takeOver() (err error) {
+	if err := l.openPins(); err != nil {
+		return err
+	}
+	if l.d.pins != nil {
+		if l.former, err = l.d.pins.findFormer(l.f); err != nil {
+			return err
+		}
+	}
+	if l.former != nil {
+		l.d.offloads = loadOffloads(l.o.RunDir, l.f)
+		return nil
+	}
 	removed, err := removeLeftover(l.f)
 	if !mayLive(err) {
 		l.d.offloads = loadOffloads(l.o.RunDir, l.f)

@@ -318,7 +318,7 @@ func TestForeignProgram(t *testing.T) {
 			}
 			mustContain(t, err.Error(), `"firewall"`, "near", remove)
 		}
-		if _, err := Detach("near", t.TempDir()); !errors.Is(err, ErrBusy) {
+		if _, err := Detach("near", t.TempDir(), ""); !errors.Is(err, ErrBusy) {
 			t.Errorf("detach: %v", err)
 		}
 		// Sockets do without XDP.

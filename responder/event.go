@@ -59,8 +59,8 @@ type logFilter struct {
 }
 
 // pass reports whether the outcome is news.
-func (f *logFilter) pass(now time.Time, res *dhcp.Result) bool {
-	h := outcomeHash(res.MAC[:res.MACLen], uint8(res.Stage), uint8(res.Reason), uint32(res.Notes))
+func (f *logFilter) pass(now time.Time, mac []byte, stage dhcp.Stage, reason packet.Reason, notes dhcp.Note) bool {
+	h := outcomeHash(mac, uint8(stage), uint8(reason), uint32(notes))
 	slot := &f.slots[h%uint64(len(f.slots))]
 	at := now.UnixNano()
 	if slot.hash == h && at-slot.at < int64(quietFor) {

@@ -34,6 +34,7 @@ type Server struct {
 	mu       sync.Mutex
 	counters map[countKey]*counters
 	workers  map[*worker]struct{}
+	kernels  map[string]*kernel // by interface
 }
 
 // New returns a Server that answers nothing until SetAnswers and SetLinks are called.
@@ -44,14 +45,22 @@ func New(log *zap.Logger) *Server {
 		diagnoses: d,
 		counters:  make(map[countKey]*counters),
 		workers:   make(map[*worker]struct{}),
+		kernels:   make(map[string]*kernel),
 	}
 }
 
-// SetAnswers makes r decide from the next batch on.
-func (s *Server) SetAnswers(r *dhcp.Responder) { s.answers.Store(r) }
+// SetAnswers makes r decide. Once it returns, what is received is answered by
+// it, in the kernel as well.
+func (s *Server) SetAnswers(r *dhcp.Responder) {
+	s.answers.Store(r)
+	s.voidTemplates()
+}
 
-// SetLinks makes l the known networks from the next batch on. l must not be changed afterwards.
-func (s *Server) SetLinks(l Links) { s.links.Store(&l) }
+// SetLinks makes l the known networks, as SetAnswers does. l must not be changed afterwards.
+func (s *Server) SetLinks(l Links) {
+	s.links.Store(&l)
+	s.voidTemplates()
+}
 
 // Journal returns the record of what became of clients.
 func (s *Server) Journal() *Journal { return s.journal }
@@ -89,6 +98,9 @@ func (s *Server) Counts() []Count {
 				}
 			}
 		}
+	}
+	for iface, k := range s.kernels {
+		out = k.appendCounts(out, iface)
 	}
 	slices.SortFunc(out, func(a, b Count) int {
 		return cmp.Or(strings.Compare(a.Iface, b.Iface), strings.Compare(a.Tier, b.Tier), cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Reason, b.Reason))

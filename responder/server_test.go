@@ -31,7 +31,7 @@ func newRack(t *testing.T, spec policy.Spec, links Links) *rack {
 	r.SetLinks(links)
 	ctx, stop := context.WithCancel(t.Context())
 	r.stop = stop
-	go func() { r.end <- r.Serve(ctx, r.wire, "eth0", "native") }()
+	go func() { r.end <- r.Serve(ctx, r.wire, "eth0", "native", nil) }()
 	return r
 }
 
@@ -64,6 +64,29 @@ func discover(port int, mac byte) packet.Packet {
 			Src: netip.MustParseAddrPort("0.0.0.0:68"), Dst: netip.MustParseAddrPort("255.255.255.255:67"),
 		},
 		Payload: msg,
+	}
+}
+
+// What waits when a worker is to end is answered first.
+func TestServeAnswersWhatWaits(t *testing.T) {
+	s := New(zap.NewNop())
+	s.SetAnswers(answersOf(t, bootAll("a.efi")))
+	s.SetLinks(eth0)
+	wire := conn.NewFake(256)
+	const waiting = 2*batch + 1
+	for i := range waiting {
+		wire.Inject(discover(2, byte(i+1)))
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := s.Serve(ended, wire, "eth0", "socket", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(wire.Replies(waiting)); got != waiting {
+		t.Errorf("%d of %d requests answered", got, waiting)
+	}
+	if _, err := wire.Recv(make([]packet.Packet, 1), 0); !errors.Is(err, conn.ErrClosed) {
+		t.Errorf("the connection is open: %v", err)
 	}
 }
 

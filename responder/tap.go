@@ -30,6 +30,7 @@ type subscription struct {
 }
 
 // Tap calls sink with each frame of the interface (empty: of all) until cancel.
+// Meanwhile the kernel answers nothing there by itself, so that none is missing.
 // sink runs on the workers and must neither block nor keep them busy.
 func (s *Server) Tap(iface string, sink func(Frame)) (cancel func()) {
 	t, sub := &s.taps, &subscription{iface, sink}
@@ -40,12 +41,24 @@ func (s *Server) Tap(iface string, sink func(Frame)) (cancel func()) {
 	}
 	t.subs[sub] = struct{}{}
 	t.count.Store(int32(len(t.subs)))
+	s.standAside()
 	return func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		delete(t.subs, sub)
 		t.count.Store(int32(len(t.subs)))
+		s.standAside()
 	}
+}
+
+// shows reports whether somebody captures on the interface.
+func (t *taps) shows(iface string) bool {
+	for sub := range t.subs {
+		if sub.iface == "" || sub.iface == iface {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *taps) on() bool { return t.count.Load() != 0 }

@@ -11,6 +11,7 @@ import (
 	"github.com/xdpxe/xdpxe/responder/conn"
 	"github.com/xdpxe/xdpxe/responder/dhcp"
 	"github.com/xdpxe/xdpxe/responder/packet"
+	"github.com/xdpxe/xdpxe/responder/publish"
 )
 
 // batch is how many requests a worker takes at once: enough to share one
@@ -31,47 +32,59 @@ type worker struct {
 	answers *dhcp.Responder
 	dhcp    *dhcp.Worker
 	filter  logFilter
-	turned  atomic.Int64 // unix nanoseconds of the last turn of the loop
+	offers  *publish.Offers // nil: the kernel did not see these requests first
+	turned  atomic.Int64    // unix nanoseconds of the last turn of the loop
 
 	in, out [batch]packet.Packet
 }
 
-// Serve answers what c receives until ctx ends or c fails, and closes c. iface
-// and tier label the counters. It returns nil when ctx ended it.
-func (s *Server) Serve(ctx context.Context, c conn.Conn, iface, tier string) error {
+// drainFor bounds how long what still waits when a worker is to end is answered.
+const drainFor = 500 * time.Millisecond
+
+// Serve answers what c receives until ctx ends or c fails, then what waits in c
+// at that moment, and closes c. iface and tier label the counters; offers, unless
+// nil, gets what is answered. It returns nil when ctx ended it.
+func (s *Server) Serve(ctx context.Context, c conn.Conn, iface, tier string, offers *publish.Offers) error {
 	// A worker sleeps in poll(2), not in Go's netpoller, and its AF_XDP rings
 	// and caches want one thread.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	shortTurns()
 	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.Close() })
+	stop := context.AfterFunc(ctx, c.Wake)
 	defer stop()
 
-	w := &worker{server: s, conn: c, iface: iface, tier: tier, counts: s.countersFor(iface, tier)}
+	w := &worker{server: s, conn: c, iface: iface, tier: tier, counts: s.countersFor(iface, tier), offers: offers}
 	w.turned.Store(time.Now().UnixNano())
 	s.join(w)
 	defer s.leave(w)
-	for {
-		if err := w.turn(); err != nil {
+	for ctx.Err() == nil {
+		if _, err := w.turn(Turn); err != nil {
 			if ctx.Err() != nil || errors.Is(err, conn.ErrClosed) {
 				return nil
 			}
 			return fmt.Errorf("%s: %s: %w", iface, tier, err)
 		}
 	}
+	for end := time.Now().Add(drainFor); time.Now().Before(end); {
+		if n, err := w.turn(0); n == 0 || err != nil {
+			break // an error: nobody is left to be told
+		}
+	}
+	return nil
 }
 
-// turn receives one batch and answers it.
-func (w *worker) turn() error {
-	n, err := w.conn.Recv(w.in[:], Turn)
+// turn receives one batch, for which it waits so long, and answers it. It
+// returns how many requests there were.
+func (w *worker) turn(wait time.Duration) (n int, err error) {
+	n, err = w.conn.Recv(w.in[:], wait)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	now := time.Now()
 	w.turned.Store(now.UnixNano())
 	if n == 0 {
-		return nil
+		return 0, nil
 	}
 	defer w.conn.Release(w.in[:n])
 	w.tapAll(now, false, w.in[:n])
@@ -85,13 +98,15 @@ func (w *worker) turn() error {
 	}
 	w.conn.Release(w.out[sent:room])
 	if err != nil {
-		return err
+		return n, err
 	}
-	return w.conn.Flush()
+	return n, w.conn.Flush()
 }
 
 // handle answers in into out and returns how many replies there are.
 func (w *worker) handle(now time.Time, in, out []packet.Packet) (used int) {
+	// First, so that templates of these answers are void once others hold.
+	generation := w.offers.Generation()
 	answers, links := w.server.answers.Load(), w.server.links.Load()
 	if answers == nil || links == nil {
 		return 0
@@ -107,7 +122,8 @@ func (w *worker) handle(now time.Time, in, out []packet.Packet) (used int) {
 		link := links.find(&in[i].Meta)
 		res := w.dhcp.Handle(now, link, &in[i], &out[used])
 		w.counts.add(res.Stage, res.Reason, res.Notes)
-		if w.filter.pass(now, &res) {
+		w.offers.Offer(now, generation, answers, link, &in[i], &res)
+		if w.filter.pass(now, res.MAC[:res.MACLen], res.Stage, res.Reason, res.Notes) {
 			if w.filter.spend(now) {
 				w.server.journal.offer(event(now, w.iface, w.tier, &in[i], &res))
 			} else {

@@ -19,10 +19,12 @@ type DaemonConfig struct {
 	Interface string     // default: Iface
 	Datapath  string     // default: auto
 	Deliver   string     // default: auto
+	Attach    string     // default: auto
 	Address   netip.Addr // boot server address in replies; default: the interface's
 	Root      string
-	TFTPPort  int  // default: 69
-	Keep      bool // runs under `xdpxe keep`: the Process is the keeper
+	TFTPPort  int    // default: 69
+	Keep      bool   // runs under `xdpxe keep`: the Process is the keeper
+	Guard     string // the YAML of `guard:`; default: the defaults
 	// Policy is the YAML of `policy:` and `profiles:`. Default: every client
 	// gets the programs of MakeRoot.
 	Policy string
@@ -113,6 +115,7 @@ func (c *DaemonConfig) yaml(d *Daemon) string {
 	line("interfaces", "["+cmp.Or(c.Interface, Iface)+"]")
 	line("datapath", c.Datapath)
 	line("deliver", c.Deliver)
+	line("attach", c.Attach)
 	if c.Address.IsValid() {
 		line("address", c.Address.String())
 	}
@@ -120,6 +123,7 @@ func (c *DaemonConfig) yaml(d *Daemon) string {
 	line("control", d.Control)
 	line("bpffs", d.BPFFS)
 	line("metrics", `{listen: ""}`)
+	line("guard", c.Guard)
 	tftp := "state: " + d.Node.lab.Path(d.Node.Role+".state")
 	if c.TFTPPort != 0 {
 		tftp += fmt.Sprintf(", port: %d", c.TFTPPort)
@@ -135,6 +139,10 @@ type Status struct {
 	Interfaces []struct {
 		Name, State, Tier, Attach, Deliver string
 		Why                                []string
+		XDP                                []struct {
+			Reason  string
+			Packets uint64
+		}
 	}
 	Requests []struct {
 		Iface, Tier, Stage, Reason string

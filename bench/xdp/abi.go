@@ -11,6 +11,9 @@ const (
 	MaxFrame = 1536 // the longest request frame, bytes
 	maxMACs  = 4    // places of the hardware address besides Ethernet's source
 
+	FloodWords  = 8 // random numbers in a frame of a flood
+	FloodPlaces = 4 // places of each
+
 	subBits    = 5
 	numBuckets = 1024
 )
@@ -94,6 +97,21 @@ type slot struct {
 	Sent  uint64
 	XID   uint32
 	State uint32
+}
+
+// place is four bytes of a flood's frame.
+type place struct {
+	At   uint32
+	Mask [4]byte
+	Base [4]byte
+}
+
+// flood is the value of flood_map.
+type flood struct {
+	Len   uint32
+	IPAt  uint32
+	Place [FloodWords][FloodPlaces]place
+	Frame [2048 + 16]byte
 }
 
 // sample is the head of a record in samples_map.

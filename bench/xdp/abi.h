@@ -100,6 +100,25 @@ enum counter {
 	NUM_COUNTERS,
 };
 
+/* Random numbers of a flood's frame, and in how many places each can stand. */
+#define FLOOD_WORDS 8
+#define FLOOD_PLACES 4
+
+/* Four bytes: base, and of a random number what mask lets through. at 0: none. */
+struct place {
+	__u32 at; /* in the frame */
+	__be32 mask;
+	__be32 base;
+};
+
+/* flood_map[0] */
+struct flood {
+	__u32 len;
+	__u32 ip_at; /* of the IPv4 header, if its checksum is to be made; 0: no */
+	struct place place[FLOOD_WORDS][FLOOD_PLACES];
+	__u8 frame[FRAME_MASK + 1 + 16];
+};
+
 /* Head of a record in samples_map; len bytes of frame follow. */
 struct sample {
 	__u32 verdict; /* enum counter */

@@ -45,6 +45,7 @@ func TestStructsMatchC(t *testing.T) {
 	types := loadSpec(t).Types
 	for name, v := range map[string]any{
 		"settings": settings{}, "template": template{}, "identity": Identity{}, "slot": slot{}, "sample": sample{}, "pace": pace{},
+		"place": place{}, "flood": flood{},
 	} {
 		var c *btf.Struct
 		if err := types.TypeByName(name, &c); err != nil {
@@ -82,6 +83,7 @@ func TestMapsMatchGo(t *testing.T) {
 		gunMapIdentitiesMap: {ValueSize: uint32(binary.Size(Identity{})), MaxEntries: 1},
 		gunMapSlotsMap:      {ValueSize: uint32(binary.Size(slot{})), MaxEntries: 1},
 		gunMapPaceMap:       {ValueSize: uint32(binary.Size(pace{})), MaxEntries: 1},
+		gunMapFloodMap:      {ValueSize: uint32(binary.Size(flood{})), MaxEntries: 1},
 		gunMapCountersMap:   {ValueSize: 8, MaxEntries: uint32(numCounters)},
 		gunMapLatencyMap:    {ValueSize: 8, MaxEntries: numBuckets},
 	} {

@@ -17,6 +17,9 @@
 // when none is due. That costs 0.1 µs a frame, holds up nothing, and is
 // exact to the 64 frames that the kernel has run the program for before it sends them.
 //
+// A [Flood] sends one frame with random numbers in it, at a rate that is kept to
+// from one tenth of a second to the next, and counts no replies.
+//
 // # Counting
 //
 // Each request has a slot, by its serial number, with the time that it left. A

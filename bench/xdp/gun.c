@@ -5,6 +5,7 @@
  * The generator's XDP programs: the live sender and the counter of replies,
  * and what a machine's limits are measured with.
  */
+#include "flood.h"
 #include "frame.h"
 #include "maps.h"
 #include "reply.h"
@@ -14,6 +15,12 @@ SEC("xdp")
 int xdpxe_send(struct xdp_md *ctx)
 {
 	return send_request(ctx);
+}
+
+SEC("xdp")
+int xdpxe_flood(struct xdp_md *ctx)
+{
+	return send_flood(ctx);
 }
 
 SEC("xdp")

@@ -17,6 +17,7 @@ import (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	gunMapCountersMap   = "counters_map"
+	gunMapFloodMap      = "flood_map"
 	gunMapIdentitiesMap = "identities_map"
 	gunMapLatencyMap    = "latency_map"
 	gunMapOwnSerialMap  = "own_serial_map"
@@ -27,6 +28,7 @@ const (
 	gunMapSlotsMap      = "slots_map"
 	gunMapTemplateMap   = "template_map"
 	gunProgXdpxeBounce  = "xdpxe_bounce"
+	gunProgXdpxeFlood   = "xdpxe_flood"
 	gunProgXdpxeReplies = "xdpxe_replies"
 	gunProgXdpxeSend    = "xdpxe_send"
 	gunProgXdpxeSink    = "xdpxe_sink"
@@ -77,6 +79,7 @@ type gunSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type gunProgramSpecs struct {
 	XdpxeBounce  *ebpf.ProgramSpec `ebpf:"xdpxe_bounce"`
+	XdpxeFlood   *ebpf.ProgramSpec `ebpf:"xdpxe_flood"`
 	XdpxeReplies *ebpf.ProgramSpec `ebpf:"xdpxe_replies"`
 	XdpxeSend    *ebpf.ProgramSpec `ebpf:"xdpxe_send"`
 	XdpxeSink    *ebpf.ProgramSpec `ebpf:"xdpxe_sink"`
@@ -87,6 +90,7 @@ type gunProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type gunMapSpecs struct {
 	CountersMap   *ebpf.MapSpec `ebpf:"counters_map"`
+	FloodMap      *ebpf.MapSpec `ebpf:"flood_map"`
 	IdentitiesMap *ebpf.MapSpec `ebpf:"identities_map"`
 	LatencyMap    *ebpf.MapSpec `ebpf:"latency_map"`
 	OwnSerialMap  *ebpf.MapSpec `ebpf:"own_serial_map"`
@@ -127,6 +131,7 @@ func (o *gunObjects) Close() error {
 // It can be passed to loadGunObjects or ebpf.CollectionSpec.LoadAndAssign.
 type gunMaps struct {
 	CountersMap   *ebpf.Map `ebpf:"counters_map"`
+	FloodMap      *ebpf.Map `ebpf:"flood_map"`
 	IdentitiesMap *ebpf.Map `ebpf:"identities_map"`
 	LatencyMap    *ebpf.Map `ebpf:"latency_map"`
 	OwnSerialMap  *ebpf.Map `ebpf:"own_serial_map"`
@@ -141,6 +146,7 @@ type gunMaps struct {
 func (m *gunMaps) Close() error {
 	return _GunClose(
 		m.CountersMap,
+		m.FloodMap,
 		m.IdentitiesMap,
 		m.LatencyMap,
 		m.OwnSerialMap,
@@ -166,6 +172,7 @@ type gunVariables struct {
 // It can be passed to loadGunObjects or ebpf.CollectionSpec.LoadAndAssign.
 type gunPrograms struct {
 	XdpxeBounce  *ebpf.Program `ebpf:"xdpxe_bounce"`
+	XdpxeFlood   *ebpf.Program `ebpf:"xdpxe_flood"`
 	XdpxeReplies *ebpf.Program `ebpf:"xdpxe_replies"`
 	XdpxeSend    *ebpf.Program `ebpf:"xdpxe_send"`
 	XdpxeSink    *ebpf.Program `ebpf:"xdpxe_sink"`
@@ -174,6 +181,7 @@ type gunPrograms struct {
 func (p *gunPrograms) Close() error {
 	return _GunClose(
 		p.XdpxeBounce,
+		p.XdpxeFlood,
 		p.XdpxeReplies,
 		p.XdpxeSend,
 		p.XdpxeSink,

@@ -81,6 +81,14 @@ struct {
 	__uint(max_entries, 1 << 20);
 } samples_map SEC(".maps");
 
+/* Each sender changes its own copy. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flood);
+} flood_map SEC(".maps");
+
 static __always_inline void add(enum counter which, __u64 n)
 {
 	__u32 key = which;

@@ -45,5 +45,6 @@ only, unless --i-own-this-network says that the network is yours to load.`
 // newRootCommand assembles the program.
 func newRootCommand() *cobra.Command {
 	return fault.Root(&cobra.Command{Use: "xdpxe-bench", Short: "load generator for PXE", Long: rootLong}, fault.Classify,
-		newDHCPCommand(), newTFTPCommand(), newStormCommand(), newPcapCommand(), newLimitsCommand(), newCompareCommand(), newBounceCommand(), newPeerPinCommand(), newVersionCommand())
+		newDHCPCommand(), newTFTPCommand(), newStormCommand(), newFloodCommand(), newPcapCommand(), newLimitsCommand(), newCompareCommand(), newBounceCommand(),
+		newPeerPinCommand(), newVersionCommand())
 }

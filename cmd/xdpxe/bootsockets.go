@@ -12,12 +12,17 @@ import (
 	"github.com/xdpxe/xdpxe/responder/packet"
 )
 
-// storeBoot begins the names under which sockets on 4011 are stored, before the device's.
-const storeBoot = "boot-"
+// What begins the names under which sockets are stored, before the device's.
+const (
+	storeBoot = "boot-" // on 4011
+	storeDHCP = "dhcp-" // on 67
+)
 
-// bootSockets keeps the sockets on UDP 4011 open while nobody serves them,
-// between two lives of the daemon above all: a request then waits in place of
-// earning an ICMP port unreachable, on which edk2 gives up.
+// bootSockets keeps the daemon's sockets open while nobody serves them, between
+// two of its lives above all: a request then waits in place of being lost. On
+// UDP 4011 that is always so, since it would earn an ICMP port unreachable, on
+// which edk2 gives up. On UDP 67, which is left to others where XDP takes the
+// requests, it is so where the daemon serves the socket itself, and during a hand-over.
 type bootSockets struct {
 	store *fdstore.Store // nil: they are closed as any other
 	log   *zap.Logger
@@ -35,34 +40,35 @@ type bootSocket struct {
 func newBootSockets(store *fdstore.Store, log *zap.Logger) *bootSockets {
 	b := &bootSockets{store: store, log: log, held: map[string]bootSocket{}}
 	if store != nil {
-		for name, fd := range store.Take(storeBoot) {
-			b.held[name] = bootSocket{fd: fd}
+		for _, prefix := range []string{storeBoot, storeDHCP} {
+			for name, fd := range store.Take(prefix) {
+				b.held[name] = bootSocket{fd: fd}
+			}
 		}
 	}
 	return b
 }
 
-// listen opens the socket of a device for a port, or goes on with the one that is there.
-func (b *bootSockets) listen(port, device string, index int) (conn.Conn, error) {
+func storeName(device string, number int) string {
+	if number == packet.PortDHCPServer {
+		return storeDHCP + device
+	}
+	return storeBoot + device
+}
+
+// listen opens the socket of a device on a UDP port for a port, or goes on with the one that is there.
+func (b *bootSockets) listen(port, device string, index, number int) (conn.Conn, error) {
 	if b.store == nil {
-		return conn.ListenUDP(device, index, packet.PortBINL)
+		return conn.ListenUDP(device, index, number)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	name := storeBoot + device
-	if s, ok := b.held[name]; ok {
-		err := isBootSocket(s.fd, index)
-		if err == nil {
-			var c conn.Conn
-			if c, err = conn.ListenUDP(device, index, packet.PortBINL, conn.Inherit(s.fd)); err == nil {
-				b.held[name] = bootSocket{s.fd, port}
-				return c, nil
-			}
-		}
-		b.log.Info("a stored socket is not used", zap.String("name", name), zap.Error(err))
-		b.forget(name)
+	name := storeName(device, number)
+	if c := b.inherit(name, device, index, number); c != nil {
+		b.held[name] = bootSocket{b.held[name].fd, port}
+		return c, nil
 	}
-	c, err := conn.ListenUDP(device, index, packet.PortBINL)
+	c, err := conn.ListenUDP(device, index, number)
 	if err != nil {
 		return nil, err
 	}
@@ -77,17 +83,62 @@ func (b *bootSockets) listen(port, device string, index int) (conn.Conn, error) 
 	return c, nil
 }
 
-// isBootSocket says why fd is not a socket on 4011 of the device, which may have
-// been made anew under the same name.
-func isBootSocket(fd, index int) error {
+// inherit serves a socket that is there; nil: there is none, any more. mu is held.
+func (b *bootSockets) inherit(name, device string, index, number int) conn.Conn {
+	s, ok := b.held[name]
+	if !ok {
+		return nil
+	}
+	err := isBootSocket(s.fd, index, number)
+	if err == nil {
+		var c conn.Conn
+		if c, err = conn.ListenUDP(device, index, number, conn.Inherit(s.fd)); err == nil {
+			return c
+		}
+	}
+	b.log.Info("a stored socket is not used", zap.String("name", name), zap.Error(err))
+	b.forget(name)
+	return nil
+}
+
+// hold makes requests to UDP 67 of a device wait for a successor, unless
+// somebody else has them.
+func (b *bootSockets) hold(port, device string, index int) {
+	if b.store == nil {
+		return
+	}
+	c, err := b.listen(port, device, index, packet.PortDHCPServer)
+	if err != nil {
+		b.log.Info("requests do not wait for the successor", zap.String("device", device), zap.Error(err))
+		return
+	}
+	c.Close()
+}
+
+// waiting returns the socket on UDP 67 that a predecessor held for a device, and
+// lets the port go with it; nil: there is none.
+func (b *bootSockets) waiting(device string, index int) conn.Conn {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	name := storeName(device, packet.PortDHCPServer)
+	c := b.inherit(name, device, index, packet.PortDHCPServer)
+	if c != nil {
+		b.forget(name)
+	}
+	return c
+}
+
+// isBootSocket says why fd is not a socket on that UDP port of the device, which
+// may have been made anew under the same name.
+func isBootSocket(fd, index, number int) error {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
 		return err
 	}
 	in, ok := sa.(*unix.SockaddrInet4)
 	device, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX)
-	if err != nil || !ok || in.Port != packet.PortBINL || in.Addr != [4]byte{} || device != index {
-		return fmt.Errorf("not a socket on port %d of interface %d: %v", packet.PortBINL, index, err)
+	if err != nil || !ok || in.Port != number || in.Addr != [4]byte{} || device != index {
+		return fmt.Errorf("not a socket on port %d of interface %d: %v", number, index, err)
 	}
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	if err != nil || kind != unix.IPPROTO_UDP {

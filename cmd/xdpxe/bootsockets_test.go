@@ -40,7 +40,7 @@ func TestBootSockets(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			c, err := b.listen("v0", "v0", i.Index)
+			c, err := b.listen("v0", "v0", i.Index, 4011)
 			if err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -38,6 +39,9 @@ type daemon struct {
 	boot   *bootSockets
 	tftp   *tftp.Server // nil without a root
 
+	singlePort bool        // of tftp: what it was started with
+	leaving    atomic.Bool // a successor takes over: what can stay, stays
+
 	covered map[string]string // listed interfaces that others serve, as was said last; of start's goroutine, then follow's
 
 	mu      sync.Mutex
@@ -55,7 +59,7 @@ func newDaemon(cfg *config.Config, store *fdstore.Store, load func() (*config.Co
 	server := responder.New(log)
 	d := &daemon{
 		load: load, log: log, level: level, started: time.Now(), server: server, links: newLinkTable(server), boot: newBootSockets(store, log),
-		ports: make(map[string]*runningPort), reloads: reloadState{loaded: time.Now()},
+		ports: make(map[string]*runningPort), singlePort: cfg.TFTP.SinglePort, reloads: reloadState{loaded: time.Now()},
 	}
 	root, err := openRoot(cfg)
 	if err != nil {

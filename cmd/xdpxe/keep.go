@@ -25,8 +25,8 @@ func newKeepCommand() *cobra.Command {
 as systemd does with FileDescriptorStoreMax=: for containers and other init
 systems. Clients that download notice nothing of a crash or a new version.
 
-SIGTERM and SIGINT end both, SIGHUP is passed on, SIGUSR2 restarts the program
-(the one that is in its place on disk then).`,
+SIGTERM and SIGINT end both, SIGHUP is passed on. SIGUSR2 makes the program hand
+over to a successor (the one that is in its place on disk then).`,
 		Example: "  xdpxe keep -- xdpxe serve -c /etc/xdpxe/xdpxe.yaml",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {

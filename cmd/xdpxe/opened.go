@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/flood"
 	"github.com/xdpxe/xdpxe/loader"
 	"github.com/xdpxe/xdpxe/loader/netdev"
 	"github.com/xdpxe/xdpxe/responder"
@@ -24,7 +25,12 @@ type opened struct {
 	bridge   int           // index of the bridge that the interface is a port of, 0 without one
 	path     *loader.Datapath
 	workers  []portWorker
+	waiting  []conn.Conn  // with what came between two lives of the daemon
 	lastBeat atomic.Int64 // unix nanoseconds; 0: none yet
+
+	foreignBINL bool           // another process holds UDP 4011 on one of the devices
+	floods      *flood.Watch   // of the supervisor
+	flooding    []flood.Source // what the guard refused last, for status
 }
 
 // portWorker is one connection and the tier that its answers count for.
@@ -42,14 +48,18 @@ func openPort(opts portOptions, facts *netdev.Facts, boot *bootSockets, log *zap
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{facts: facts, path: path}
+	counters, err := path.Counters() // a former daemon's, where its maps were taken over
+	if err != nil {
+		return nil, errors.Join(err, path.Close())
+	}
+	o := &opened{facts: facts, path: path, floods: flood.New(counters)}
 	if facts.Bridge != "" {
 		if b, err := netdev.Read(facts.Bridge); err == nil {
 			o.bridge = b.Index
 		}
 	}
 	if err := o.listen(boot, log); err != nil {
-		o.close(log)
+		o.close(false, log)
 		return nil, err
 	}
 	return o, nil
@@ -91,26 +101,27 @@ func (o *opened) devices() map[string]int {
 
 // listenUDP opens the sockets of one device. Without XDP they take all
 // requests. With it port 67 is left to whoever wants it, now or later: not
-// every DHCP server shares it. Port 4011 stays open either way: a request that
+// every DHCP server shares it; only between two lives of the daemon it is held. Port 4011 stays open either way: a request that
 // XDP leaves to the stack must not earn an ICMP port unreachable, on which
 // edk2 gives up.
 func (o *opened) listenUDP(name string, index int, boot *bootSockets, log *zap.Logger) error {
 	ports := []int{packet.PortBINL, packet.PortDHCPServer}
 	if o.path.Tier() != loader.Socket {
 		ports = ports[:1]
+		if c := boot.waiting(name, index); c != nil {
+			o.waiting = append(o.waiting, c)
+			if o.path.Info().Deliver == loader.Tee { // what is teed comes there as well
+				c.Close()
+			}
+		}
 	}
 	for _, port := range ports {
-		var c conn.Conn
-		var err error
-		if port == packet.PortBINL {
-			c, err = boot.listen(o.facts.Name, name, index)
-		} else {
-			c, err = conn.ListenUDP(name, index, port)
-		}
+		c, err := boot.listen(o.facts.Name, name, index, port)
 		switch {
 		case err == nil:
 			o.add(c, tierSocket)
 		case o.path.Tier() != loader.Socket && errors.Is(err, syscall.EADDRINUSE):
+			o.foreignBINL = true
 			log.Info("what XDP leaves to the stack goes to another process", zap.Error(portError(err, port)))
 		case errors.Is(err, syscall.EADDRINUSE):
 			return fmt.Errorf("interface %s: %w; stop it, or let `datapath: auto` take requests in front of it", name, portError(err, port))
@@ -184,20 +195,47 @@ func (o *opened) announce(log *zap.Logger) {
 		log.Warn(note)
 	}
 	log.Info("serving", zap.String("tier", string(i.Tier)), zap.String("attach", string(i.Mode)), zap.String("deliver", string(i.Deliver)),
-		zap.String("because", i.DeliverWhy), zap.Bool("zero_copy", i.ZeroCopy), zap.Int("queues", o.queues()))
+		zap.String("because", i.DeliverWhy), zap.String("pinned", i.Pinned), zap.Bool("took_over", i.TookOver), zap.Bool("zero_copy", i.ZeroCopy), zap.Int("queues", o.queues()))
 }
 
 // queues is how many receive queues have a worker of their own.
 func (o *opened) queues() int { return max(len(o.path.Sockets()), 1) }
 
+// yield makes XDP give nothing more to the workers, who are about to end. For a
+// successor the program goes on: what it would have given to an AF_XDP socket
+// goes to the stack then, and waits in sockets that the store has.
+func (o *opened) yield(port string, boot *bootSockets, successor bool, log *zap.Logger) {
+	i := o.path.Info()
+	toStack := i.Pinned == "" || len(o.path.Sockets()) > 0
+	if successor && toStack && i.Tier != loader.Socket && i.Deliver == loader.Steal {
+		for name, index := range o.devices() {
+			boot.hold(port, name, index)
+		}
+	}
+	stop := o.path.Quiesce
+	if successor && i.Pinned != "" {
+		stop = o.path.Yield
+	}
+	if err := stop(); err != nil {
+		log.Warn("stopping delivery", zap.Error(err))
+	}
+}
+
 // close ends the datapath first, so that nothing more is taken from the
-// stack, then the connections.
-func (o *opened) close(log *zap.Logger) {
-	if err := o.path.Close(); err != nil {
+// stack, then the connections. For a successor the program stays.
+func (o *opened) close(successor bool, log *zap.Logger) {
+	end := o.path.Close
+	if successor {
+		end = o.path.HandOver
+	}
+	if err := end(); err != nil {
 		log.Warn("closing the datapath", zap.Error(err))
 	}
 	for _, w := range o.workers {
 		w.conn.Close()
+	}
+	for _, c := range o.waiting {
+		c.Close()
 	}
 }
 

@@ -17,8 +17,13 @@ func portOptionsOf(cfg *config.Config, iface string) portOptions {
 			VendorClasses: cfg.VendorClasses,
 			Stale:         cfg.Heartbeat,
 			ZeroCopy:      cfg.ZeroCopy,
+			GuardFilter:   int(cfg.Guard.Memory),
+			GuardSources:  cfg.Guard.Clients,
 			RunDir:        filepath.Dir(cfg.Control),
+			PinDir:        cfg.BPFFS,
+			External:      cfg.Attach == config.AttachExternal,
 		},
-		Address: cfg.Address,
+		Address:       cfg.Address,
+		KernelAnswers: cfg.Kernel.Answers == config.KernelAuto,
 	}
 }

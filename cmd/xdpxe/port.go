@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,6 +17,7 @@ import (
 	"github.com/xdpxe/xdpxe/loader"
 	"github.com/xdpxe/xdpxe/loader/netdev"
 	"github.com/xdpxe/xdpxe/responder"
+	"github.com/xdpxe/xdpxe/responder/publish"
 )
 
 const (
@@ -24,9 +26,10 @@ const (
 	retryOpen = 5 * time.Second
 	// ownChanges is how long a failed attempt's own notices may take to come.
 	ownChanges = 500 * time.Millisecond
-	// holderCheck is how often `deliver: auto` looks for another holder of
-	// UDP 67: a DHCP server may be started or stopped after us.
-	holderCheck = 5 * time.Second
+	// lookEvery is how often `deliver: auto` looks for another holder of
+	// UDP 67, since a DHCP server may be started or stopped after us, and how
+	// often what the guard refused is looked at.
+	lookEvery = 5 * time.Second
 )
 
 // errReopen says that the interface changed in a way that only a new datapath can follow.
@@ -35,7 +38,8 @@ var errReopen = errors.New("interface changed")
 // portOptions are what of the configuration a port depends on.
 type portOptions struct {
 	loader.Options
-	Address netip.Addr // boot server address in replies; invalid: the interface's
+	Address       netip.Addr // boot server address in replies; invalid: the interface's
+	KernelAnswers bool       // the program answers by itself what it can
 }
 
 // port serves one network interface and the VLAN devices on it, and follows
@@ -45,18 +49,21 @@ type port struct {
 	server  *responder.Server
 	links   *linkTable
 	boot    *bootSockets
+	leaving *atomic.Bool // the daemon ends for a successor
+	kernel  *publish.Publisher
 	log     *zap.Logger
 	changed chan struct{} // holds one notice of a network change
 
 	mu    sync.Mutex
+	guard loader.Guard
 	open  *opened // nil while nothing is served
 	state string  // why nothing is served
 	past  totals  // of datapaths that were closed
 }
 
-func newPort(opts portOptions, server *responder.Server, links *linkTable, boot *bootSockets, log *zap.Logger) *port {
+func newPort(opts portOptions, guard loader.Guard, server *responder.Server, links *linkTable, boot *bootSockets, leaving *atomic.Bool, log *zap.Logger) *port {
 	return &port{
-		opts: opts, server: server, links: links, boot: boot, log: log.With(zap.String("iface", opts.Iface)),
+		opts: opts, guard: guard, server: server, links: links, boot: boot, leaving: leaving, kernel: server.Publisher(opts.Iface), log: log.With(zap.String("iface", opts.Iface)),
 		changed: make(chan struct{}, 1), state: "starting",
 	}
 }
@@ -131,20 +138,62 @@ func (p *port) serve(ctx context.Context, up func()) error {
 		return err
 	}
 	p.mu.Lock()
+	err = p.applyGuard(o)
 	p.open, p.state = o, ""
 	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	o.announce(p.log)
 
-	group, ctx := errgroup.WithContext(ctx)
+	// The workers live a moment longer than ctx, to answer what was taken for them.
+	working, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() {
+		o.yield(p.opts.Iface, p.boot, p.leaving.Load(), p.log)
+		end()
+	})()
+	group, ctx := errgroup.WithContext(working)
 	for _, w := range o.workers {
-		group.Go(func() error { return p.server.Serve(ctx, w.conn, p.opts.Iface, w.tier) })
+		var offers *publish.Offers
+		if w.tier != tierSocket {
+			offers = p.kernel.Offers()
+		}
+		group.Go(func() error { return p.server.Serve(ctx, w.conn, p.opts.Iface, w.tier, offers) })
 	}
+	// Workers answer now; what a former daemon's templates answered is ours as well.
+	if err := o.path.EndFormer(); err != nil {
+		p.log.Warn("what a former daemon published", zap.Error(err))
+	}
+	stopKernel, err := p.serveKernel(ctx, group, o)
+	if err != nil {
+		end()
+		return errors.Join(err, group.Wait())
+	}
+	defer func() {
+		if !p.leaving.Load() { // else the kernel answers until the successor does
+			stopKernel()
+		}
+	}()
 	o.watchReplies(ctx, group, p.server, p.opts.Iface, p.log)
 	group.Go(func() error { return p.supervise(ctx, o) })
 	group.Go(func() error { p.keepBeating(ctx, o); return nil })
 	o.beat()
+	group.Go(func() error { return p.answerWaiting(o) })
 	up()
 	return group.Wait()
+}
+
+// answerWaiting answers what waited for this start on UDP 67, see bootSockets.hold.
+func (p *port) answerWaiting(o *opened) error {
+	ended, end := context.WithCancel(context.Background())
+	end()
+	for _, c := range o.waiting {
+		if err := p.server.Serve(ended, c, p.opts.Iface, tierSocket, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // close ends a datapath and keeps its totals.
@@ -157,7 +206,7 @@ func (p *port) close(o *opened) {
 	}
 	p.mu.Unlock()
 	p.links.set(p.opts.Iface, nil)
-	o.close(p.log)
+	o.close(p.leaving.Load(), p.log)
 }
 
 // follow makes datapath and answers agree with the interface's addresses.
@@ -198,13 +247,14 @@ func (p *port) keepBeating(ctx context.Context, o *opened) {
 
 // supervise follows changes until ctx ends or the datapath must be opened anew.
 func (p *port) supervise(ctx context.Context, o *opened) error {
-	holders := time.NewTicker(holderCheck)
-	defer holders.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-holders.C:
+		case now := <-look.C:
+			p.watchFloods(o, now)
 			if why := o.deliverChanged(p.opts); why != "" {
 				return fmt.Errorf("%w: %s", errReopen, why)
 			}

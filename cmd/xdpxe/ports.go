@@ -88,7 +88,7 @@ func coveredBy(names []string) map[string]string {
 
 // startPort starts serving an interface; the channel gets the first outcome.
 func (d *daemon) startPort(ctx context.Context, cfg *config.Config, name string) <-chan error {
-	p := newPort(portOptionsOf(cfg, name), d.server, d.links, d.boot, d.log)
+	p := newPort(portOptionsOf(cfg, name), d.guard(cfg), d.server, d.links, d.boot, &d.leaving, d.log)
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	d.mu.Lock()
@@ -151,8 +151,10 @@ func (d *daemon) matchPorts(ctx context.Context, cfg *config.Config) {
 	}
 	for _, name := range d.portNames() {
 		d.mu.Lock()
-		same := d.ports[name].sameOptions(wanted[name])
+		p := d.ports[name]
 		d.mu.Unlock()
+		p.setGuard(d.guard(cfg))
+		same := p.sameOptions(wanted[name])
 		// With `auto` an interface that is gone is awaited: it may only be down.
 		if _, ok := wanted[name]; !ok && cfg.Auto || ok && same {
 			delete(wanted, name)

@@ -19,5 +19,5 @@ server: addresses stay with the one that the site has.
 func newRootCommand() *cobra.Command {
 	return fault.Root(&cobra.Command{Use: "xdpxe", Short: "PXE boot server on XDP", Long: rootLong}, classify,
 		newServeCommand(), newKeepCommand(), newCheckCommand(), newExplainCommand(),
-		newStatusCommand(), newCaptureCommand(), newDetachCommand(), newVersionCommand())
+		newStatusCommand(), newCaptureCommand(), newDetachCommand(), newObjectCommand(), newVersionCommand())
 }

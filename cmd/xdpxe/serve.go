@@ -20,7 +20,8 @@ import (
 const serveLong = `Answer PXE clients on the given interfaces and serve their boot files by TFTP.
 
 With -c, a configuration file says who boots what; SIGHUP and changes of the
-file reload it. Without, --root names a directory: boot programs found in it by
+file reload it. SIGTERM and SIGINT end it and remove all that it made; SIGUSR2
+ends it for a successor that starts at once: the XDP program stays meanwhile. Without, --root names a directory: boot programs found in it by
 their usual names are served to the clients that they are for.`
 
 func newServeCommand() *cobra.Command {
@@ -66,6 +67,9 @@ func serve(ctx context.Context, src *source, stdout, stderr io.Writer) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	handOver := make(chan os.Signal, 1)
+	signal.Notify(handOver, syscall.SIGUSR2)
+	defer signal.Stop(handOver)
 
 	store := fdstore.Open()
 	d, err := newDaemon(cfg, store, func() (*config.Config, error) {
@@ -81,6 +85,17 @@ func serve(ctx context.Context, src *source, stdout, stderr io.Writer) error {
 		}
 	}
 	log.Info("xdpxe starts", zap.String("version", build.Version()), zap.String("config", cfg.File), zap.String("root", cfg.Root))
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	go func() {
+		select {
+		case <-handOver:
+			log.Info("handing over to a successor")
+			d.leaving.Store(true)
+			end()
+		case <-ctx.Done():
+		}
+	}()
 	if err := d.run(ctx, hup, edited); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/privilege"
+	"github.com/xdpxe/xdpxe/responder/config"
 	"github.com/xdpxe/xdpxe/responder/control"
 )
 
@@ -62,6 +63,10 @@ func TestUnitCapabilities(t *testing.T) {
 	}
 	if n, err := strconv.Atoi(unit["FileDescriptorStoreMax"]); err != nil || n < maxKept {
 		t.Errorf("FileDescriptorStoreMax=%d, xdpxe keep has %d", n, maxKept)
+	}
+	pins := config.Default().BPFFS
+	if unit["RestartKillSignal"] != "SIGUSR2" || unit["ReadWritePaths"] != "-"+pins || !strings.Contains(unit["ExecStartPre"], "mkdir -p -m 0700 "+pins+" ") {
+		t.Errorf("RestartKillSignal=%s, ReadWritePaths=%s, ExecStartPre=%s", unit["RestartKillSignal"], unit["ReadWritePaths"], unit["ExecStartPre"])
 	}
 	if got := "/run/" + unit["RuntimeDirectory"]; got != filepath.Dir(control.DefaultPath) {
 		t.Errorf("RuntimeDirectory is %s, the control socket %s", got, control.DefaultPath)

@@ -42,6 +42,14 @@ func (d *daemon) Snapshot() control.Status {
 	for _, p := range ports {
 		st.Interfaces = append(st.Interfaces, p.status(now))
 	}
+	var kernels []covering
+	for _, p := range ports {
+		if k, ok := p.covering(); ok {
+			kernels = append(kernels, k)
+		}
+	}
+	slices.SortFunc(kernels, func(a, b covering) int { return cmp.Compare(a.iface, b.iface) })
+	st.Coverage, st.CoverageMore = coverageOf(cfg, kernels)
 	slices.SortFunc(st.Interfaces, func(a, b control.Interface) int { return cmp.Compare(a.Name, b.Name) })
 	for _, c := range d.server.Counts() {
 		st.Requests = append(st.Requests, control.Requests{
@@ -101,7 +109,10 @@ func (p *port) status(now time.Time) control.Interface {
 		if i.Mode != loader.ModeNone {
 			st.Attach, st.Deliver = string(i.Mode), string(i.Deliver)
 		}
-		st.Networks = networksOf(o.facts)
+		st.Networks, st.Kernel = networksOf(o.facts), p.kernelStatus()
+		for i := range o.flooding {
+			st.Floods = append(st.Floods, floodOf(&o.flooding[i]))
+		}
 		st.Alive = p.alive(now)
 		if at := o.lastBeat.Load(); at != 0 && st.Attach != "" {
 			st.BeatAge = now.Sub(time.Unix(0, at)).Seconds()

@@ -88,8 +88,14 @@ func busy() control.Status {
 				Name: "eth0", Index: 2, MAC: "02:00:00:00:00:01", State: control.StateServing, Alive: true,
 				Tier: "native", Attach: "native", Deliver: "steal", ZeroCopy: true, Queues: 4, BeatAge: 0.31,
 				Networks: []control.Network{{Device: "eth0", Prefix: "198.51.100.2/24"}, {Device: "eth0.10", VLAN: "10", Prefix: "203.0.113.2/24"}},
-				XDP:      []control.XDPCount{{Reason: "xsk", Packets: 120}, {Reason: "not_pxe", Packets: 34567}},
-				Wire:     control.Wire{Received: 120, Sent: 118, BadFrames: 1, Dropped: 2},
+				Kernel: &control.Kernel{Active: true, Patterns: 3, MaxPatterns: 4096, Machines: 17, MaxMachines: 65536, EventsDropped: 9,
+					Why: []string{"DISCOVER: deliver is tee, so that others see DISCOVERs, too"}},
+				XDP:  []control.XDPCount{{Reason: "xsk", Packets: 120}, {Reason: "not_pxe", Packets: 34567}},
+				Wire: control.Wire{Received: 120, Sent: 118, BadFrames: 1, Dropped: 2},
+				Floods: []control.Flood{
+					{Reason: "guard_requests", Packets: 28_999_000, Rate: 483317, MAC: "02:00:00:00:00:01", VLAN: "10", Relay: "198.51.100.1", Address: "198.51.100.1", Clients: 1190, Samples: 1198},
+					{Reason: "guard_source", Packets: 6000, Rate: 100, MAC: "52:54:00:00:00:09", Client: "52:54:00:00:00:09", Clients: 1, Samples: 2},
+				},
 			},
 			{
 				Name: "eth1", Index: 3, State: control.StateServing, Tier: "ringbuf", Attach: "generic", Deliver: "tee", Queues: 1, BeatAge: 1.5,
@@ -97,6 +103,13 @@ func busy() control.Status {
 			},
 			{Name: "eth2", State: "interface gone", BeatAge: -1},
 		},
+		Coverage: []control.Coverage{
+			{Rule: "lab", Profile: "linux", Iface: "eth0", Stage: "discover", Result: "answered", Why: []string{"deliver is tee, so that others see DISCOVERs, too"}},
+			{Rule: "lab", Profile: "linux", Iface: "eth0", Stage: "boot_server", Result: "answered", Answers: true, Patterns: 1, Machines: 17, Why: []string{"something is noted of such requests (see NOTED OF REQUESTS)"}},
+			{Rule: "servers", Iface: "eth0", Stage: "discover", Result: "rule_ignore", Answers: true, Patterns: 2},
+			{Profile: "linux", Iface: "eth0", Why: []string{nothingYet}},
+		},
+		CoverageMore: 3,
 		Requests: []control.Requests{
 			{Iface: "eth0", Tier: "native", Stage: "discover", Reason: "answered", Count: 100},
 			{Iface: "eth0", Tier: "native", Stage: "discover", Reason: "default_ignore", Count: 2},

@@ -24,7 +24,9 @@ func printStatus(out io.Writer, st *control.Status, recent, transfers int) error
 	p.head()
 	p.interfaces()
 	p.requests()
+	p.kernel()
 	p.xdp()
+	p.floods()
 	p.notes()
 	p.diagnoses()
 	p.outcomes("CLIENTS WITHOUT ANSWER, newest first", recent, false)
@@ -140,6 +142,21 @@ func (p *statusText) xdp() {
 		}
 	}
 	p.some("XDP PROGRAM", rows)
+}
+
+func (p *statusText) floods() {
+	rows := [][]string{{"INTERFACE", "REASON", "PACKETS", "A SECOND", "FRAMES FROM", "VLAN", "RELAY", "ADDRESS", "CLIENT"}}
+	for i := range p.st.Interfaces {
+		for _, f := range p.st.Interfaces[i].Floods {
+			client := f.Client
+			if client == "" && f.Samples > 0 {
+				client = fmt.Sprintf("%d in %d samples", f.Clients, f.Samples)
+			}
+			rows = append(rows, []string{p.st.Interfaces[i].Name, f.Reason, fmt.Sprint(f.Packets), fmt.Sprintf("%.0f", f.Rate),
+				orDash(f.MAC), orDash(f.VLAN), orDash(f.Relay), orDash(f.Address), orDash(client)})
+		}
+	}
+	p.some("REFUSED BY THE GUARD", rows)
 }
 
 func (p *statusText) notes() {

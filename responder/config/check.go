@@ -49,6 +49,12 @@ func (c *Config) Complete() error {
 	if !c.Auto && len(c.Interfaces) == 0 {
 		errs = append(errs, c.errorAt("interfaces", "interfaces: [eth0] or interfaces: auto, or -i on the command line", "no interface to serve"))
 	}
+	if c.Attach == AttachExternal && c.Heartbeat != DefaultHeartbeat {
+		errs = append(errs, c.errorAt("heartbeat", "leave it out", "attach: external: the object has a heartbeat of %v", DefaultHeartbeat))
+	}
+	if c.Attach == AttachExternal && c.BPFFS == "" {
+		errs = append(errs, c.errorAt("bpffs", "the directory above the one that xdp-loader's -p names", "attach: external: no directory with the program's maps"))
+	}
 	if c.Root == "" {
 		for _, f := range c.Policy.Files() {
 			if !policy.IsURL(f.File) {

@@ -27,18 +27,32 @@ const (
 	DeliverTee   = "tee"   // requests reach the stack as well
 )
 
+// Values of Config.Attach.
+const (
+	AttachAuto     = "auto"     // the daemon loads and attaches the XDP program
+	AttachExternal = "external" // the operator does, and pins its maps
+)
+
+// Values of Kernel.Answers.
+const (
+	KernelAuto = "auto" // wherever XDP is attached
+	KernelOff  = "off"
+)
+
 // Config is a complete configuration. It is not changed once in use.
 type Config struct {
 	File string // where it comes from; empty: made by Discover or Default
 
-	Interfaces []string      // devices to serve
-	Auto       bool          // every up Ethernet, bond or VLAN interface with an IPv4 address; Interfaces is empty
-	Address    netip.Addr    // boot server address in replies; invalid: the receiving interface's
-	Datapath   string        // one of the Datapath constants
-	Deliver    string        // one of the Deliver constants
-	ZeroCopy   bool          // ask for AF_XDP zero-copy
+	Interfaces []string   // devices to serve
+	Auto       bool       // every up Ethernet, bond or VLAN interface with an IPv4 address; Interfaces is empty
+	Address    netip.Addr // boot server address in replies; invalid: the receiving interface's
+	Datapath   string     // one of the Datapath constants
+	Deliver    string     // one of the Deliver constants
+	Attach     string     // one of the Attach constants
+	ZeroCopy   bool       // ask for AF_XDP zero-copy
+	Kernel     Kernel
 	Heartbeat  time.Duration // after which XDP takes a silent daemon for dead
-	BPFFS      string        // directory of the BPF file system that pins go to
+	BPFFS      string        // directory in a BPF file system that pins go to; empty: nothing is pinned
 	Control    string        // path of the control socket
 	Root       string        // directory of the boot files; empty: nothing is served by TFTP
 
@@ -49,12 +63,18 @@ type Config struct {
 	Policy *policy.Snapshot // the same, compiled
 
 	TFTP    TFTP
+	Guard   Guard
 	Metrics Metrics
 	Log     Log
 
 	Warnings []*Error // what is probably not meant
 
 	places places
+}
+
+// Kernel says what the XDP program does by itself.
+type Kernel struct {
+	Answers string // one of the Kernel constants: requests like those that were answered before
 }
 
 // TFTP is the configuration of the file server.
@@ -152,14 +172,17 @@ func Default() *Config {
 	c := &Config{
 		Datapath:      DatapathAuto,
 		Deliver:       DeliverAuto,
+		Attach:        AttachAuto,
+		Kernel:        Kernel{Answers: KernelAuto},
 		Heartbeat:     DefaultHeartbeat,
-		BPFFS:         "/sys/fs/bpf",
+		BPFFS:         "/sys/fs/bpf/xdpxe",
 		Control:       "/run/xdpxe/control.sock",
 		VendorClasses: policy.DefaultVendorClasses(),
 		Spec:          policy.Spec{Default: policy.Ignore},
 		TFTP: TFTP{Port: DefaultTFTPPort, MaxWindow: DefaultMaxWindow, MaxTransfers: DefaultMaxTransfers, GSO: true,
 			Queue: 1024, PerClient: TFTPLimits{Requests: 200}, PerNetwork: TFTPLimits{Requests: 2000}, NetworkBits: [2]int{24, 64},
 			Retransmit: TFTPRetransmit{time.Second, 20 * time.Millisecond, 4 * time.Second, 30 * time.Second, 15 * time.Second}},
+		Guard:   defaultGuard(),
 		Metrics: Metrics{Listen: "127.0.0.1:9469"},
 		Log:     Log{Level: "info", Format: "console"},
 	}

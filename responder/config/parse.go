@@ -110,9 +110,11 @@ func (r *reader) schema(c *Config) map[string]setter {
 		"address":        r.address(&c.Address),
 		"datapath":       r.oneOf(&c.Datapath, DatapathAuto, DatapathNative, DatapathGeneric, DatapathRingbuf, DatapathSocket),
 		"deliver":        r.oneOf(&c.Deliver, DeliverAuto, DeliverSteal, DeliverTee),
+		"attach":         r.oneOf(&c.Attach, AttachAuto, AttachExternal),
 		"zero-copy":      r.boolean(&c.ZeroCopy),
+		"kernel":         r.section(map[string]setter{"answers": r.oneOf(&c.Kernel.Answers, KernelAuto, KernelOff)}),
 		"heartbeat":      r.duration(&c.Heartbeat, MinHeartbeat, MaxHeartbeat),
-		"bpffs":          r.absolute(&c.BPFFS),
+		"bpffs":          r.optionalPath(&c.BPFFS),
 		"control":        r.absolute(&c.Control),
 		"root":           r.directory(&c.Root),
 		"clients":        r.prefixes(&c.Clients, false),
@@ -138,6 +140,7 @@ func (r *reader) schema(c *Config) map[string]setter {
 			"per-network":   r.section(r.networkLimits(&c.TFTP)),
 			"retransmit":    r.section(r.retransmit(&c.TFTP.Retransmit)),
 		}),
+		"guard":   r.section(r.guard(&c.Guard)),
 		"metrics": r.section(map[string]setter{"listen": r.listen(&c.Metrics.Listen)}),
 		"log": r.section(map[string]setter{
 			"level":  r.oneOf(&c.Log.Level, "debug", "info", "warn", "error"),
@@ -265,6 +268,7 @@ func (r *reader) finish(c *Config) {
 		r.fail(r.places.find("tftp.data-ports"), "one or the other", "tftp.data-ports: there are none with single-port")
 	}
 	r.order(&c.TFTP.Retransmit)
+	r.checkGuard(&c.Guard)
 	err := c.compile()
 	if err == nil {
 		c.warn()

@@ -63,12 +63,29 @@ func TestMistakes(t *testing.T) {
 			`x.yaml:1:30: tftp.retransmit.initial: bad duration "2" (with a unit, as in 2s or 500ms)`,
 			`x.yaml:1:40: tftp.retransmit.floor: 1us is out of bounds (1ms to 1m0s)`,
 		}},
+		{"guard", "guard:\n  enabled: maybe\n  per-client: {rate: -1, burst: 0}\n  requests: {rate: 20000000, known: 100, share: 1}\n  memory: 3MiB\n  clients: 10\n", []string{
+			`x.yaml:2:12: guard.enabled: must be true or false, not "maybe"`,
+			`x.yaml:3:22: guard.per-client.rate: -1 is out of bounds (0 to 10000000)`,
+			`x.yaml:3:33: guard.per-client.burst: 0 is out of bounds (1 to 10000000)`,
+			`x.yaml:4:20: guard.requests.rate: 20000000 is out of bounds (0 to 10000000)`,
+			`x.yaml:4:37: guard.requests.known: 100 is out of bounds (0 to 99)`,
+			`x.yaml:4:42: unknown key "share" (known here: burst, known, rate)`,
+			`x.yaml:5:11: guard.memory: must be a power of two from 64KiB to 1GiB (64KiB, 128KiB, … 8MiB, … 1GiB)`,
+			`x.yaml:6:12: guard.clients: 10 is out of bounds (1024 to 16777216)`,
+		}},
+		{"guard's memory", "guard: {memory: 8 apples}\n", []string{`x.yaml:1:17: guard.memory: bad size "8 apples" (as in 1000000, 500MB or 2GiB)`}},
+		{"a burst that cannot be split", "guard: {tftp: {burst: 30}}\n", []string{
+			`x.yaml:1:23: guard.tftp: a burst of 30 cannot be split into 97 % and the rest (a larger burst, or known: 0)`}},
 		{"waits in the wrong order", "tftp: {retransmit: {ceiling: 100ms}}\n", []string{`x.yaml:1:30: tftp.retransmit: initial of 1s is more than ceiling, 100ms`}},
 		{"waits in the wrong order, by the lower", "tftp: {retransmit: {unanswered: 40s}}\n", []string{`x.yaml:1:33: tftp.retransmit: unanswered of 40s is more than give-up, 30s`}},
 		{"data ports over the port", "tftp: {data-ports: 60-70}\n", []string{`x.yaml:1:20: tftp.data-ports: contains the port of requests, 69`}},
 
 		{"enumeration", "datapath: natve\n", []string{`x.yaml:1:11: datapath: unknown value "natve" (did you mean native?)`}},
 		{"enumeration, far from all", "deliver: both\n", []string{`x.yaml:1:10: deliver: unknown value "both" (one of auto, steal, tee)`}},
+		{"kernel", "kernel: {answers: on, guard: 1}\n", []string{
+			`x.yaml:1:19: kernel.answers: unknown value "on" (one of auto, off)`,
+			`x.yaml:1:23: unknown key "guard" (known here: answers)`,
+		}},
 		{"log", "log:\n  level: trace\n  format: text\n", []string{
 			`x.yaml:2:10: log.level: unknown value "trace" (one of debug, info, warn, error)`,
 			`x.yaml:3:11: log.format: unknown value "text" (one of console, json)`,
@@ -248,12 +265,33 @@ func TestExample(t *testing.T) {
 		}
 	}
 	d := Default()
-	if !reflect.DeepEqual(c.TFTP, d.TFTP) || c.Metrics != d.Metrics || c.Log != d.Log || c.Datapath != d.Datapath || c.Deliver != d.Deliver || c.ZeroCopy != d.ZeroCopy ||
+	if !reflect.DeepEqual(c.TFTP, d.TFTP) || c.Metrics != d.Metrics || c.Log != d.Log || c.Datapath != d.Datapath || c.Deliver != d.Deliver || c.Attach != d.Attach || c.ZeroCopy != d.ZeroCopy || c.Kernel != d.Kernel ||
 		c.Heartbeat != d.Heartbeat || c.BPFFS != d.BPFFS || c.Control != d.Control || !reflect.DeepEqual(c.VendorClasses, d.VendorClasses) {
 		t.Errorf("the example says it shows defaults, but:\nexample %+v\ndefault %+v", c, d)
 	}
 	if err := c.Complete(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a program that the operator loads cannot have is a mistake.
+func TestExternal(t *testing.T) {
+	for text, want := range map[string]string{
+		"attach: external\n":                   "",
+		"attach: external\nheartbeat: 3s\n":    "x.yaml:2:12: attach: external: the object has a heartbeat of 2s (leave it out)",
+		"attach: external\nbpffs: \"\"\n":      "x.yaml:2:8: attach: external: no directory with the program's maps",
+		"heartbeat: 3s\nbpffs: \"\"\n":         "",
+		"attach: auto\nbpffs: /run/x/../bpf\n": "",
+	} {
+		c, err := Parse("x.yaml", []byte(text))
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		c.Interfaces = []string{"eth0"}
+		err = c.Complete()
+		if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
 	}
 }
 
@@ -294,6 +332,7 @@ address: 203.0.113.2
 datapath: ringbuf
 deliver: tee
 zero-copy: true
+kernel: {answers: off}
 heartbeat: 1500ms
 bpffs: /run/bpf/
 control: /tmp/c.sock
@@ -322,6 +361,8 @@ tftp: {port: 6969, max-window: 8, max-blksize: 1400, max-transfers: 5, gso: fals
   queue: 7, burst: 4, bandwidth: 2.5Gbit, per-client: {transfers: 2, requests: 3, bandwidth: 800 Mbit},
   per-network: {transfers: 4, requests: 5, bandwidth: 100kbit, ipv4: 16, ipv6: 48},
   retransmit: {initial: 2s, floor: 1ms, ceiling: 3s, give-up: 20s, unanswered: 10s}}
+guard: {enabled: false, per-client: {rate: 1, burst: 2}, per-tftp-client: {rate: 3, burst: 4}, requests: {rate: 5, burst: 600, known: 7},
+  broadcasts: {rate: 8, burst: 900, known: 10}, tftp: {rate: 0, burst: 11, known: 0}, memory: 1MiB, clients: 2048}
 metrics: {listen: ""}
 log: {level: debug, format: json}
 `))
@@ -331,7 +372,7 @@ log: {level: debug, format: json}
 	prefix := netip.MustParsePrefix
 	want := &Config{
 		File: "/etc/xdpxe/x.yaml", Interfaces: []string{"eth0", "bond0.7"}, Address: netip.MustParseAddr("203.0.113.2"),
-		Datapath: DatapathRingbuf, Deliver: DeliverTee, ZeroCopy: true, Heartbeat: 1500 * time.Millisecond, BPFFS: "/run/bpf", Control: "/tmp/c.sock", Root: "/etc/boot",
+		Datapath: DatapathRingbuf, Deliver: DeliverTee, Attach: AttachAuto, ZeroCopy: true, Kernel: Kernel{Answers: KernelOff}, Heartbeat: 1500 * time.Millisecond, BPFFS: "/run/bpf", Control: "/tmp/c.sock", Root: "/etc/boot",
 		Clients: []netip.Prefix{prefix("198.51.100.0/24"), prefix("192.0.2.9/32"), prefix("2001:db8::/32")}, VendorClasses: []string{"HW-Client"},
 		TFTP: TFTP{
 			Port: 6969, MaxWindow: 8, MaxBlksize: 1400, MaxTransfers: 5, DataPorts: [2]uint16{50000, 50015}, State: "/srv/state", Netascii: true,
@@ -340,6 +381,10 @@ log: {level: debug, format: json}
 			Queue:    7, Burst: 4, Bandwidth: 312_500_000, PerClient: TFTPLimits{2, 3, 100_000_000},
 			PerNetwork: TFTPLimits{4, 5, 12_500}, NetworkBits: [2]int{16, 48}, Retransmit: TFTPRetransmit{2 * time.Second, time.Millisecond, 3 * time.Second, 20 * time.Second, 10 * time.Second},
 		}, Log: Log{"debug", "json"},
+		Guard: Guard{
+			PerClient: GuardRate{1, 2}, PerTFTPClient: GuardRate{3, 4}, Requests: GuardBudget{GuardRate{5, 600}, 7},
+			Broadcasts: GuardBudget{GuardRate{8, 900}, 10}, TFTP: GuardBudget{GuardRate{0, 11}, 0}, Memory: 1 << 20, Clients: 2048,
+		},
 	}
 	want.Spec = policy.Spec{
 		Default: "linux",

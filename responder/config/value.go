@@ -204,6 +204,18 @@ func (r *reader) directory(dst *string) setter {
 
 func (r *reader) absolute(dst *string) setter { return r.path(dst, filepath.Clean) }
 
+// optionalPath reads an absolute path, or "" for none.
+func (r *reader) optionalPath(dst *string) setter {
+	path := r.absolute(dst)
+	return func(n ast.Node, at string) {
+		if s, ok := scalar(r.resolve(n)); ok && s == "" {
+			*dst = ""
+			return
+		}
+		path(n, at)
+	}
+}
+
 func (r *reader) path(dst *string, clean func(string) string) setter {
 	return r.value(func(s string) (string, string) {
 		if s == "" || strings.ContainsRune(s, 0) {

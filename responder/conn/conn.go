@@ -59,7 +59,7 @@ type Conn interface {
 type Stats struct {
 	Received, Sent uint64
 	BadFrames      uint64 // received but not parseable
-	Stale          uint64 // ring buffer records older than their client's patience
+	Stale          uint64 // older than their client's patience when they were read
 	SendErrors     uint64 // refused by the kernel
 	Dropped        uint64 // the kernel's own count: ring full, no fill frames, socket buffer full
 }

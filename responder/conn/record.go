@@ -26,7 +26,8 @@ type RecordReader interface {
 //	u64 ktime_ns (CLOCK_MONOTONIC), u32 ifindex, u32 length of the frame
 const recordHeader = 16
 
-// maxStale is how old a record may be to be answered. A PXE client repeats its
+// maxStale is how old a request may be to be answered, in a ring buffer or in
+// the queue of a socket. A PXE client repeats its
 // DISCOVER after 4 s (PXE 2.1 §2.4): an answer that is much later than the
 // request meets a client that listens to the next one.
 const maxStale = 2 * time.Second

@@ -36,7 +36,9 @@ type UDP struct {
 	names   []sockaddr
 	control []pktinfo
 
-	received, bad, sent, sendErrors, dropped atomic.Uint64
+	patience time.Duration // how old a request may be
+
+	received, bad, stale, sent, sendErrors, dropped atomic.Uint64
 }
 
 var _ Conn = (*UDP)(nil)
@@ -136,8 +138,15 @@ func (c *UDP) receive(dst []packet.Packet) (n int, err error) {
 		return 0, fmt.Errorf("UDP port %d: receive: %w", c.port, errno)
 	}
 	c.received.Add(uint64(got))
+	oldest := time.Now().UnixNano() - int64(c.patience)
 	for i := range got {
-		if c.in.packet(i, &dst[n]) {
+		ok := c.in.packet(i, &dst[n])
+		if ok && c.in.control[i].ns() < oldest {
+			c.stale.Add(1)
+			release(dst[n:n+1], c.in.buffers, c.replies)
+			continue
+		}
+		if ok {
 			if c.ifindex != 0 {
 				dst[n].IfIndex = c.ifindex
 			}
@@ -245,7 +254,7 @@ func (c *UDP) Stats() Stats {
 		drops = c.dropped.Load()
 	}
 	return Stats{
-		Received: c.received.Load(), BadFrames: c.bad.Load(),
+		Received: c.received.Load(), BadFrames: c.bad.Load(), Stale: c.stale.Load(),
 		Sent: c.sent.Load(), SendErrors: c.sendErrors.Load(), Dropped: drops,
 	}
 }

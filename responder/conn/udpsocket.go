@@ -18,7 +18,7 @@ func listenUDP(ifname string, ifindex, port int, o udpOptions) (*UDP, error) {
 	c := &UDP{
 		fds:     descriptors{socket: -1, event: -1},
 		ifindex: ifindex,
-		bound:   ifname != "",
+		bound:   ifname != "", patience: maxStale,
 		out:     newOutbox(udpBuffers),
 		replies: newPool(udpBuffers, udpBufSize),
 		names:   make([]sockaddr, udpBuffers),
@@ -62,6 +62,8 @@ func (c *UDP) open(ifname string, port int, o udpOptions) (err error) {
 	}{
 		{"SO_BROADCAST", unix.SOL_SOCKET, unix.SO_BROADCAST, 1},
 		{"IP_PKTINFO", unix.IPPROTO_IP, unix.IP_PKTINFO, 1},
+		// A socket that outlives its process may hold what nobody waits for any more.
+		{"SO_TIMESTAMPNS", unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1},
 		// Relayed replies may be fragmented; they must not be refused for what some ICMP message said.
 		{"IP_MTU_DISCOVER", unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT},
 	}
@@ -127,7 +129,7 @@ type inbox struct {
 	messages [udpBatch]unix.Mmsghdr
 	iovecs   [udpBatch]unix.Iovec
 	names    [udpBatch]sockaddr
-	control  [udpBatch]pktinfo
+	control  [udpBatch]arrival
 	ids      [udpBatch]uint32
 	stocked  int // messages[:stocked] have a buffer
 }

@@ -60,8 +60,31 @@ func (p *pktinfo) valid(n int) bool {
 		p.header.Type == unix.IP_PKTINFO
 }
 
-// attach makes the message m's control data, or room for it.
+// attach makes the message m's control data.
 func (p *pktinfo) attach(m *unix.Msghdr) {
 	m.Control = (*byte)(unsafe.Pointer(p))
 	m.SetControllen(unix.CmsgSpace(unix.SizeofInet4Pktinfo))
+}
+
+// arrival is the control data of a received message: when it came (the
+// options of the socket come first), then where.
+type arrival struct {
+	header unix.Cmsghdr
+	time   [2]int64 // struct __kernel_timespec: CLOCK_REALTIME
+	pktinfo
+}
+
+// valid reports whether n received bytes of control data are these messages.
+func (a *arrival) valid(n int) bool {
+	const first = int(unsafe.Offsetof(a.pktinfo))
+	return n >= first && a.header.Level == unix.SOL_SOCKET && a.header.Type == unix.SO_TIMESTAMPNS_NEW && a.pktinfo.valid(n-first)
+}
+
+// ns returns when the message came, in nanoseconds since 1970.
+func (a *arrival) ns() int64 { return a.time[0]*1e9 + a.time[1] }
+
+// attach makes room for m's control data.
+func (a *arrival) attach(m *unix.Msghdr) {
+	m.Control = (*byte)(unsafe.Pointer(a))
+	m.SetControllen(int(unsafe.Sizeof(*a)))
 }

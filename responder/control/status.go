@@ -17,6 +17,8 @@ type Status struct {
 	Config     Config      `json:"config"`
 	Interfaces []Interface `json:"interfaces"` // ordered by name
 
+	Coverage     []Coverage  `json:"coverage,omitempty"`      // how far the kernel answers what each rule decides; bounded
+	CoverageMore int         `json:"coverage_more,omitempty"` // rules that were left out there
 	Requests     []Requests  `json:"requests"`
 	Notes        []Note      `json:"notes"`
 	Diagnoses    []Diagnosis `json:"diagnoses"`
@@ -62,8 +64,11 @@ type Interface struct {
 	BeatAge float64 `json:"beat_age_seconds"`
 	Alive   bool    `json:"alive"` // all workers turn their loops
 
-	XDP  []XDPCount `json:"xdp,omitempty"` // only reasons that occurred
-	Wire Wire       `json:"wire"`
+	Kernel *Kernel    `json:"kernel,omitempty"` // what the XDP program answers by itself; absent without one
+	XDP    []XDPCount `json:"xdp,omitempty"`    // only reasons that occurred
+	Wire   Wire       `json:"wire"`
+
+	Floods []Flood `json:"floods,omitempty"` // what the guard refuses now: of the last report, a minute old at most
 }
 
 // StateServing is the State of an interface whose requests are being answered.
@@ -79,10 +84,58 @@ type Network struct {
 	Prefix string `json:"prefix"`         // address/bits
 }
 
+// Kernel is how far the XDP program answers requests by itself.
+type Kernel struct {
+	Active bool `json:"active"`
+	// Why says what keeps it from answering: altogether, unless Active, else
+	// in part ("DISCOVER: deliver is tee").
+	Why           []string        `json:"why,omitempty"`
+	Patterns      int             `json:"patterns"` // kinds of requests that it knows
+	MaxPatterns   int             `json:"max_patterns"`
+	Machines      int             `json:"machines"` // machines that it knows one by one
+	MaxMachines   int             `json:"max_machines"`
+	EventsDropped uint64          `json:"events_dropped"`    // answers of which it could not tell more than that they were given
+	Refused       []KernelRefusal `json:"refused,omitempty"` // requests that it is not told to answer alike
+}
+
+// KernelRefusal is how many answered requests were made no template, and why.
+type KernelRefusal struct {
+	Why   string `json:"why"` // bounded set of words, a metric label
+	Count uint64 `json:"count"`
+}
+
+// Coverage is how far the kernel answers, on one interface, what a rule decides.
+type Coverage struct {
+	Rule     string   `json:"rule,omitempty"`    // empty: the default
+	Profile  string   `json:"profile,omitempty"` // empty: it ignores
+	Iface    string   `json:"iface,omitempty"`   // empty: the same on all
+	Stage    string   `json:"stage,omitempty"`   // discover, boot_server; empty: the same at both
+	Result   string   `json:"result,omitempty"`  // what the requests got; empty: there were none
+	Answers  bool     `json:"answers"`           // the kernel answers them, or ignores them as it should
+	Patterns int      `json:"patterns,omitempty"`
+	Machines int      `json:"machines,omitempty"`
+	Why      []string `json:"why,omitempty"` // why it does not, or not all of them
+}
+
 // XDPCount is how many packets left the XDP program for one reason.
 type XDPCount struct {
 	Reason  string `json:"reason"`
 	Packets uint64 `json:"packets"`
+}
+
+// Flood is where packets come from that the guard refuses. What is empty is
+// not common to most of them.
+type Flood struct {
+	Reason  string  `json:"reason"`  // as in XDPCount
+	Packets uint64  `json:"packets"` // since the report before
+	Rate    float64 `json:"per_second"`
+	MAC     string  `json:"mac,omitempty"` // the frames' source
+	VLAN    string  `json:"vlan,omitempty"`
+	Address string  `json:"address,omitempty"`
+	Relay   string  `json:"relay,omitempty"`
+	Client  string  `json:"client,omitempty"` // hardware address of a DHCP client
+	Clients int     `json:"clients"`          // different ones in so many samples
+	Samples int     `json:"samples"`
 }
 
 // Wire adds up the transports' own counters, in packets.

@@ -76,6 +76,9 @@ func New(p Policy, opts Options) *Responder {
 	return r
 }
 
+// Policy returns what r decides by.
+func (r *Responder) Policy() Policy { return r.policy }
+
 // Worker is one goroutine's state for answering: the view of the request in
 // hand and the machine that the policy is asked about.
 type Worker struct {
@@ -87,6 +90,10 @@ type Worker struct {
 
 // NewWorker returns a Worker of r. A Worker has one owner.
 func (r *Responder) NewWorker() *Worker { return &Worker{r: r} }
+
+// Machine returns what the policy was asked about by the last Handle, if it was;
+// it is borrowed from that request until the next one.
+func (w *Worker) Machine() *policy.Machine { return &w.machine }
 
 // Handle answers one request. in.Meta and in.Payload are the datagram, link
 // the network that it came in on (nil if no address of ours is there), now the

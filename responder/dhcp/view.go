@@ -87,6 +87,16 @@ func (v *View) Option(code uint8) []byte {
 	return v.msg[s.off:end:end]
 }
 
+// Where returns where the data of an option stands in the message; ok is false
+// if the message does not carry it, or in more than one piece.
+func (v *View) Where(code uint8) (at, n int, ok bool) {
+	if !v.seen.has(code) || v.again.has(code) || v.merged.has(code) {
+		return 0, 0, false
+	}
+	s := v.at[code]
+	return int(s.off), int(s.len), true
+}
+
 // join puts the pieces of an option one behind the other. Without room for
 // them, which takes a message beyond joinedRoom, the first piece stands for all.
 func (v *View) join(code uint8) {

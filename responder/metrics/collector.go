@@ -46,6 +46,9 @@ var (
 	queues       = desc("interface_queues", "Receive queues served on the interface.", "iface")
 	beatAge      = desc("heartbeat_age_seconds", "Age of the heartbeat that the XDP program reads; past the limit it passes everything.", "iface")
 	xdpPackets   = desc("xdp_packets_total", "Packets by the reason for which they left the XDP program.", "iface", "reason")
+	templates    = desc("kernel_templates", "Reply templates that the XDP program answers from, by what they hold for: a class of requests or one machine.", "iface", "kind")
+	unpublished  = desc("kernel_unpublished_requests_total", "Answered requests that the XDP program was not told to answer alike, by why.", "iface", "why")
+	untold       = desc("kernel_events_dropped_total", "Answers of the XDP program that are counted, but of which nothing else is known.", "iface")
 	received     = desc("received_packets_total", "Packets that reached the daemon.", "iface")
 	sent         = desc("sent_packets_total", "Answers handed to the kernel.", "iface")
 	badFrames    = desc("bad_frames_total", "Received packets that could not be parsed.", "iface")
@@ -81,7 +84,7 @@ var (
 
 var all = []*prometheus.Desc{
 	buildInfo, requests, outcomes, notes, diagnose,
-	datapath, serving, queues, beatAge, xdpPackets, received, sent, badFrames, stale, sendErrors, dropped, captureDrops,
+	datapath, serving, queues, beatAge, xdpPackets, templates, unpublished, untold, received, sent, badFrames, stale, sendErrors, dropped, captureDrops,
 	reloads, reloadGood, loaded,
 	tftpTaken,
 	tftpRequests, tftpEnded, tftpActive, tftpQueued, tftpWaited, tftpRepeated, tftpTimeouts, tftpCapped, tftpReads, tftpWaits, tftpFaults, tftpStranger, tftpBytes, tftpUploads, tftpReceived, tftpAgain, tftpDropped, tftpErrors,
@@ -164,6 +167,14 @@ func (e emitter) iface(i *control.Interface) {
 	}
 	for reason, n := range byReason {
 		e.counter(xdpPackets, n, i.Name, reason)
+	}
+	if k := i.Kernel; k != nil {
+		e.gauge(templates, float64(k.Patterns), i.Name, "class")
+		e.gauge(templates, float64(k.Machines), i.Name, "machine")
+		e.counter(untold, k.EventsDropped, i.Name)
+		for _, r := range k.Refused {
+			e.counter(unpublished, r.Count, i.Name, r.Why)
+		}
 	}
 	e.counter(received, i.Wire.Received, i.Name)
 	e.counter(sent, i.Wire.Sent, i.Name)

@@ -31,8 +31,9 @@ func full() *snapshot {
 		Interfaces: []control.Interface{
 			{
 				Name: "eth0", State: control.StateServing, Alive: true, Tier: "native", Attach: "native", Deliver: "steal", ZeroCopy: true, Queues: 4, BeatAge: 0.25,
-				XDP:  []control.XDPCount{{Reason: "redirected", Packets: 10}, {Reason: "not_pxe", Packets: 20}},
-				Wire: control.Wire{Received: 10, Sent: 9, BadFrames: 1, Stale: 2, SendErrors: 3, Dropped: 4},
+				Kernel: &control.Kernel{Active: true, Patterns: 5, Machines: 6, EventsDropped: 7, Refused: []control.KernelRefusal{{Why: "noted", Count: 8}}},
+				XDP:    []control.XDPCount{{Reason: "redirected", Packets: 10}, {Reason: "not_pxe", Packets: 20}},
+				Wire:   control.Wire{Received: 10, Sent: 9, BadFrames: 1, Stale: 2, SendErrors: 3, Dropped: 4},
 			},
 			{Name: "eth1\xff", State: "interface gone", BeatAge: -1},
 		},

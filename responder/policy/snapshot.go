@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/xdpxe/xdpxe/responder/packet"
@@ -45,6 +46,9 @@ func (s *Snapshot) Files() []FileRef { return append([]FileRef(nil), s.files...)
 func (s *Snapshot) Allowed(a netip.Addr) bool {
 	return len(s.clients) == 0 || within(s.clients, a.Unmap())
 }
+
+// Clients returns the networks that are answered at all; none: any.
+func (s *Snapshot) Clients() []netip.Prefix { return slices.Clone(s.clients) }
 
 // VendorClass reports whether option 60 begins with a class that is served,
 // and whether it is UEFI HTTP boot's: that is HTTPClient and nothing else,

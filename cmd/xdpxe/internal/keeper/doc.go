@@ -13,8 +13,9 @@
 //   - The program is started again however it ended: at once if it had served for
 //     a while, else with growing pauses. Only one that fails before it was ever
 //     ready ends the keeper: that is a mistake in its command line or configuration.
-//   - SIGTERM and SIGINT end both. SIGHUP is passed on. SIGUSR2 ends the program
-//     with SIGTERM and starts the one that is in its place on disk now.
+//   - SIGTERM and SIGINT end both. SIGHUP is passed on. SIGUSR2 is, too: it
+//     asks the program to end for a successor, which is the one that is in its place
+//     on disk then.
 //   - LISTEN_PID must be the program's own number, which is known after the fork
 //     only: between fork and program, our own executable runs once more (Exec).
 //   - The program is told to end when the keeper dies: without it nobody would have

@@ -89,8 +89,8 @@ func (k *keeper) run(ctx context.Context) (code int, err error) {
 	k.ready = false
 	asked := false
 	var kill <-chan time.Time
-	end := func() {
-		k.child.signal(syscall.SIGTERM)
+	end := func(sig syscall.Signal) {
+		k.child.signal(sig)
 		kill = time.After(killAfter)
 	}
 	done := ctx.Done()
@@ -101,12 +101,12 @@ func (k *keeper) run(ctx context.Context) (code int, err error) {
 		case <-done:
 			done = nil
 			k.final = true
-			end()
+			end(syscall.SIGTERM)
 		case sig := <-k.Signals:
 			switch sig {
 			case syscall.SIGUSR2:
 				asked = true
-				end()
+				end(syscall.SIGUSR2)
 			default:
 				k.child.signal(sig)
 			}

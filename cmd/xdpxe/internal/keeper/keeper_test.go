@@ -40,7 +40,7 @@ func program(where string) int {
 	}
 	say := func(format string, args ...any) { fmt.Fprintf(conn, format+"\n", args...) }
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR2)
 	store := fdstore.Open()
 	names := []string{}
 	for name, fd := range store.Take("") {
@@ -66,7 +66,7 @@ func program(where string) int {
 		select {
 		case sig := <-signals:
 			say("%v", sig)
-			if sig == syscall.SIGTERM {
+			if sig != syscall.SIGHUP {
 				return 0
 			}
 		case order := <-orders:
@@ -211,7 +211,7 @@ func TestKeeps(t *testing.T) {
 	for _, end := range []func(){
 		func() { syscall.Kill(r.pid, syscall.SIGKILL) },
 		func() { r.order("exit") },
-		func() { r.signals <- syscall.SIGUSR2; r.expect("terminated") },
+		func() { r.signals <- syscall.SIGUSR2; r.expect("user defined signal 2") },
 		func() { syscall.Kill(r.pid, syscall.SIGTERM); r.expect("terminated") },
 	} {
 		was := r.pid
