@@ -80,7 +80,8 @@ func TestDoes(t *testing.T) {
 	}{
 		{"dhcp-100k", Target{Subject: true}, "--rate 100000", "--bounced"},
 		{"dhcp-100k", Target{}, "--rate 10000 ", "--bounced"},
-		{"dhcp-max-live", Target{Kind: peers.DHCP}, "--sender live", "--bounced"},
+		{"dhcp-max-live", Target{Kind: peers.DHCP, Subject: true}, "--sender live", "--bounced"},
+		{"dhcp-max-live", Target{Kind: peers.DHCP}, "--find-max", "live"},
 		{"dhcp-max-live", Target{Kind: peers.Bounce}, "--bounced", "--rate"},
 		{"dhcp-300k", Target{Pid: 77}, "--server-pid 77", "--bounced"},
 	} {
