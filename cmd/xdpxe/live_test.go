@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +16,8 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpxe/xdpxe/bench/xdp"
+	"github.com/xdpxe/xdpxe/responder"
 	"github.com/xdpxe/xdpxe/responder/control"
 	"github.com/xdpxe/xdpxe/responder/pcapfile"
 )
@@ -111,5 +115,79 @@ func TestCaptureOfRunningDaemon(t *testing.T) {
 	d.Process.Signal(syscall.SIGTERM)
 	if err := d.Wait(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Error(err)
+	}
+}
+
+// The running daemon hands over to the kernel what it has answered, says so,
+// and takes it back when the configuration says so.
+func TestKernelAnswersOfRunningDaemon(t *testing.T) {
+	ns := newNamespace(t)
+	// A veth passes on what XDP_TX sends only to an end that has a program.
+	ns.inside(t, func() error {
+		ifi, err := net.InterfaceByName("v1")
+		if err != nil {
+			return err
+		}
+		pass, err := xdp.NewRedirect(ifi.Index, 1)
+		if err == nil {
+			t.Cleanup(func() { pass.Close() })
+		}
+		return err
+	})
+	d := startDaemon(t, ns)
+	kernelIs := func(on bool) func(*control.Status) bool {
+		return func(st *control.Status) bool {
+			return len(st.Interfaces) == 1 && st.Interfaces[0].Kernel != nil && st.Interfaces[0].Kernel.Active == on && (len(st.Interfaces[0].Kernel.Why) == 0) == on
+		}
+	}
+	request := clientOf(t, machine{mac: "52:54:00:12:34:56", arch: "x64-uefi"}).discover(labServer())
+	tier := func(name string) func(*control.Status) bool {
+		return func(st *control.Status) bool {
+			ns.send(t, "v1", request)
+			return slices.ContainsFunc(st.Requests, func(r control.Requests) bool {
+				return r.Tier == name && r.Stage == "discover" && r.Reason == "answered"
+			})
+		}
+	}
+	d.awaitStatus(t, "answering in the kernel", kernelIs(true))
+	st := d.awaitStatus(t, "answers of the kernel", tier(responder.TierKernel))
+	want := control.Coverage{Profile: "all", Iface: "v0", Stage: "discover", Result: "answered", Answers: true, Patterns: 1}
+	if len(st.Coverage) != 1 || !reflect.DeepEqual(st.Coverage[0], want) {
+		t.Errorf("coverage %+v, want %+v", st.Coverage, want)
+	}
+	if k := st.Interfaces[0].Kernel; k.Patterns != 1 || k.Machines != 0 {
+		t.Errorf("%+v", k)
+	}
+	text := xdpxe(t, "status", "--socket", filepath.Join(d.dir, "run", "control.sock"))
+	if !strings.Contains(text.stdout, "(default)  all      v0         discover  answered  yes: 1 kind\n") {
+		t.Errorf("status says %s", text.stdout)
+	}
+
+	path := filepath.Join(d.dir, "xdpxe.yaml")
+	yaml, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(yaml, "kernel: {answers: off}\n"...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d.Process.Signal(syscall.SIGHUP)
+	st = d.awaitStatus(t, "kernel: off", kernelIs(false))
+	if !slices.Equal(st.Interfaces[0].Kernel.Why, []string{"kernel: answers: off"}) {
+		t.Errorf("%+v", st.Interfaces[0].Kernel)
+	}
+	count := func(st *control.Status, tier string) (n uint64) {
+		for _, r := range st.Requests {
+			if r.Tier == tier {
+				n += r.Count
+			}
+		}
+		return n
+	}
+	kernel, native := count(st, responder.TierKernel), count(st, "native")
+	ns.send(t, "v1", request)
+	st = d.awaitStatus(t, "answers of the daemon", func(st *control.Status) bool { return count(st, "native") > native })
+	if n := count(st, responder.TierKernel); n != kernel {
+		t.Errorf("the kernel counts %d answers, had %d", n, kernel)
 	}
 }
