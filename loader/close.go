@@ -10,7 +10,8 @@ import (
 )
 
 // Yield makes the AF_XDP sockets get nothing more, as before HandOver: requests
-// for them go to the stack. What they have can still be read and answered.
+// for them go to the stack. What they have can still be read and answered: once
+// Yield has returned it is all there.
 func (d *Datapath) Yield() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -23,6 +24,7 @@ func (d *Datapath) Yield() error {
 			errs = append(errs, fmt.Errorf("interface %s: %s: queue %d: %w", d.info.Iface, bpf.XSKsMap, queue, err))
 		}
 	}
+	grace() // for runs that have found a socket
 	return errors.Join(errs...)
 }
 

@@ -141,7 +141,11 @@ func (d *Datapath) Quiesce() error {
 	if d.coll == nil {
 		return nil
 	}
-	return d.settings(bpf.Settings{})
+	if err := d.settings(bpf.Settings{}); err != nil {
+		return err
+	}
+	grace() // for runs that have read the former ones
+	return nil
 }
 
 func (d *Datapath) settings(s bpf.Settings) error {

@@ -147,19 +147,27 @@ func (d *Datapath) formerAnswer() (answer, error) {
 	return answer{s.Answer67 != 0, s.Answer4011 != 0}, nil
 }
 
-// EndFormer makes the templates of a former daemon void, which answer until
-// then, and its leave to answer: call it as soon as requests that they would
-// answer are answered by what this process decides. What they did and nobody was
-// told counts as dropped events.
+// EndFormer ends what a former daemon's templates answer, and their leave to:
+// for who publishes none. Else the first Void or Publish is their end; then
+// DropFormerEvents is due.
 func (d *Datapath) EndFormer() error {
 	if !d.inherited {
 		return nil
 	}
 	d.Void()
-	// Their events name tags of the former publisher.
-	grace()
+	return errors.Join(d.DropFormerEvents(), d.SetAnswer(false, false))
+}
+
+// DropFormerEvents drops what nobody was told of a former daemon's templates,
+// which must be void: their tags are not those of this process. They count as
+// dropped events.
+func (d *Datapath) DropFormerEvents() error {
+	if !d.inherited {
+		return nil
+	}
+	grace() // for runs that go by them
 	var unread uint64
 	err := d.Events(func(*Event) { unread++ })
 	d.unread.Add(unread)
-	return errors.Join(err, d.SetAnswer(false, false))
+	return err
 }

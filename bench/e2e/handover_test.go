@@ -3,6 +3,7 @@ package e2e
 import (
 	"cmp"
 	"context"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"github.com/xdpxe/xdpxe/bench/lab"
 	"github.com/xdpxe/xdpxe/bench/lab/labtest"
 	"github.com/xdpxe/xdpxe/bench/port"
+	"github.com/xdpxe/xdpxe/loader/xsk/xsktest"
 )
 
 // firstRetry is when a PXE client asks again (PXE 2.1, figure 2-1: 4 seconds). A request
@@ -52,6 +54,16 @@ func newLoaded(ctx context.Context, t *testing.T, what gun.What, datapath string
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A veth delivers what XDP sends back only to an end that has a program (veth_xdp_flush).
+	if err := server.Switch.Do(func() error {
+		ifi, err := net.InterfaceByName(server.Port)
+		if err == nil {
+			xsktest.Redirect(t, xsktest.End{Name: ifi.Name, Index: ifi.Index}, xsktest.Native)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 	d := start(ctx, t, server, lab.DaemonConfig{Root: root, Keep: true, Datapath: datapath})
 	return &loaded{d, newGun(ctx, t, r, server, what)}
 }
@@ -86,6 +98,12 @@ func newGun(ctx context.Context, t *testing.T, r *lab.Rack, server *lab.Node, wh
 // became of the requests.
 func (l *loaded) shoot(ctx context.Context, t *testing.T, end func(pid int) error) *gun.Outcome {
 	t.Helper()
+	return l.shootWhen(ctx, t, func(st *lab.Status) bool { return st.Count("answered") > 50 }, end)
+}
+
+// shootWhen is shoot, each life being ended once it is as wanted.
+func (l *loaded) shootWhen(ctx context.Context, t *testing.T, wanted func(*lab.Status) bool, end func(pid int) error) *gun.Outcome {
+	t.Helper()
 	firing, cease := context.WithCancel(ctx)
 	defer cease()
 	outcome := make(chan *gun.Outcome, 1)
@@ -94,13 +112,13 @@ func (l *loaded) shoot(ctx context.Context, t *testing.T, end func(pid int) erro
 		o, _ := l.gun.Run(firing, gun.Schedule{From: handOverRate(t), To: handOverRate(t), For: patience})
 		outcome <- o
 	}()
+	st := await(ctx, t, l.Daemon, "requests are answered", wanted)
 	for range 2 {
-		st := await(ctx, t, l.Daemon, "requests are answered", func(st *lab.Status) bool { return st.Count("answered") > 50 })
-		if err := end(st.PID); err != nil {
+		was := st.PID
+		if err := end(was); err != nil {
 			t.Fatal(err)
 		}
-		was := st.PID
-		await(ctx, t, l.Daemon, "the next life answers", func(st *lab.Status) bool { return st.PID != was && st.Count("answered") > 50 })
+		st = await(ctx, t, l.Daemon, "the next life answers", func(st *lab.Status) bool { return st.PID != was && wanted(st) })
 	}
 	cease()
 	return <-outcome
@@ -122,6 +140,28 @@ func TestHandOverUnderLoad(t *testing.T) {
 				t.Error("requests without an answer, or with two")
 			}
 		})
+	}
+}
+
+// Clients that the kernel answers notice nothing of a hand-over: the templates
+// answer on, until the successor does, who publishes its own.
+func TestHandOverWithTemplates(t *testing.T) {
+	labtest.Need(t, false)
+	t.Parallel()
+	ctx := labtest.Context(t, patience)
+	l := newLoaded(ctx, t, gun.Both, "native")
+	inKernel := func(st *lab.Status) bool {
+		for _, r := range st.Requests {
+			if r.Tier == "kernel" && r.Reason == "answered" && r.Count > 50 {
+				return true
+			}
+		}
+		return false
+	}
+	o := l.shootWhen(ctx, t, inKernel, func(int) error { return l.Signal(syscall.SIGUSR2) })
+	t.Log(o)
+	if o.Sent == 0 || o.Answered != o.Sent || o.Duplicates != 0 {
+		t.Error("requests without an answer, or with two")
 	}
 }
 

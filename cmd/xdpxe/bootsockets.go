@@ -34,6 +34,7 @@ type bootSockets struct {
 type bootSocket struct {
 	fd   int
 	port string // that uses it; empty: none has so far
+	kept bool   // for a successor
 }
 
 // newBootSockets takes over what a former process stored.
@@ -65,7 +66,7 @@ func (b *bootSockets) listen(port, device string, index, number int) (conn.Conn,
 	defer b.mu.Unlock()
 	name := storeName(device, number)
 	if c := b.inherit(name, device, index, number); c != nil {
-		b.held[name] = bootSocket{b.held[name].fd, port}
+		b.held[name] = bootSocket{fd: b.held[name].fd, port: port}
 		return c, nil
 	}
 	c, err := conn.ListenUDP(device, index, number)
@@ -74,7 +75,7 @@ func (b *bootSockets) listen(port, device string, index, number int) (conn.Conn,
 	}
 	fd, err := c.(*conn.UDP).Duplicate()
 	if err == nil {
-		b.held[name] = bootSocket{fd, port}
+		b.held[name] = bootSocket{fd: fd, port: port}
 		err = b.store.Store(name, fd)
 	}
 	if err != nil {
@@ -113,19 +114,32 @@ func (b *bootSockets) hold(port, device string, index int) {
 		return
 	}
 	c.Close()
-}
-
-// waiting returns the socket on UDP 67 that a predecessor held for a device, and
-// lets the port go with it; nil: there is none.
-func (b *bootSockets) waiting(device string, index int) conn.Conn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	name := storeName(device, packet.PortDHCPServer)
-	c := b.inherit(name, device, index, packet.PortDHCPServer)
-	if c != nil {
+	if s, ok := b.held[name]; ok {
+		s.kept = true
+		b.held[name] = s
+	}
+}
+
+// waiting returns the socket on UDP 67 that a predecessor held for a device; nil:
+// there is none.
+func (b *bootSockets) waiting(device string, index int) conn.Conn {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.inherit(storeName(device, packet.PortDHCPServer), device, index, packet.PortDHCPServer)
+}
+
+// letGo frees UDP 67 of a device, now that nothing waits there, unless it is
+// already held for the next successor.
+func (b *bootSockets) letGo(device string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	name := storeName(device, packet.PortDHCPServer)
+	if s, ok := b.held[name]; ok && !s.kept {
 		b.forget(name)
 	}
-	return c
 }
 
 // isBootSocket says why fd is not a socket on that UDP port of the device, which

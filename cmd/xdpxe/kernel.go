@@ -81,7 +81,7 @@ func (p *port) kernelOff(o *opened) string {
 // what makes it stop.
 func (p *port) serveKernel(ctx context.Context, group *errgroup.Group, o *opened) (stop func(), err error) {
 	if p.kernelOff(o) != "" {
-		return func() {}, nil
+		return func() {}, o.path.EndFormer()
 	}
 	way := p.newWayBack(o)
 	limits := way.limits()
@@ -107,6 +107,9 @@ func (p *port) readEvents(ctx context.Context, o *opened) {
 	look := time.NewTicker(eventsEvery)
 	defer look.Stop()
 	failed := false
+	if err := o.path.DropFormerEvents(); err != nil {
+		p.log.Warn("what a former daemon's templates did", zap.Error(err))
+	}
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done(): // a last time

@@ -25,8 +25,8 @@ type opened struct {
 	bridge   int           // index of the bridge that the interface is a port of, 0 without one
 	path     *loader.Datapath
 	workers  []portWorker
-	waiting  []conn.Conn  // with what came between two lives of the daemon
-	lastBeat atomic.Int64 // unix nanoseconds; 0: none yet
+	waiting  map[string]conn.Conn // by device, with what came between two lives of the daemon
+	lastBeat atomic.Int64         // unix nanoseconds; 0: none yet
 
 	foreignBINL bool           // another process holds UDP 4011 on one of the devices
 	floods      *flood.Watch   // of the supervisor
@@ -52,7 +52,7 @@ func openPort(opts portOptions, facts *netdev.Facts, boot *bootSockets, log *zap
 	if err != nil {
 		return nil, errors.Join(err, path.Close())
 	}
-	o := &opened{facts: facts, path: path, floods: flood.New(counters)}
+	o := &opened{facts: facts, path: path, waiting: map[string]conn.Conn{}, floods: flood.New(counters)}
 	if facts.Bridge != "" {
 		if b, err := netdev.Read(facts.Bridge); err == nil {
 			o.bridge = b.Index
@@ -109,7 +109,7 @@ func (o *opened) listenUDP(name string, index int, boot *bootSockets, log *zap.L
 	if o.path.Tier() != loader.Socket {
 		ports = ports[:1]
 		if c := boot.waiting(name, index); c != nil {
-			o.waiting = append(o.waiting, c)
+			o.waiting[name] = c
 			if o.path.Info().Deliver == loader.Tee { // what is teed comes there as well
 				c.Close()
 			}

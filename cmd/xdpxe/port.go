@@ -161,10 +161,7 @@ func (p *port) serve(ctx context.Context, up func()) error {
 		}
 		group.Go(func() error { return p.server.Serve(ctx, w.conn, p.opts.Iface, w.tier, offers) })
 	}
-	// Workers answer now; what a former daemon's templates answered is ours as well.
-	if err := o.path.EndFormer(); err != nil {
-		p.log.Warn("what a former daemon published", zap.Error(err))
-	}
+	// Workers answer now: what a former daemon's templates answered may come to them.
 	stopKernel, err := p.serveKernel(ctx, group, o)
 	if err != nil {
 		end()
@@ -188,10 +185,11 @@ func (p *port) serve(ctx context.Context, up func()) error {
 func (p *port) answerWaiting(o *opened) error {
 	ended, end := context.WithCancel(context.Background())
 	end()
-	for _, c := range o.waiting {
+	for device, c := range o.waiting {
 		if err := p.server.Serve(ended, c, p.opts.Iface, tierSocket, nil); err != nil {
 			return err
 		}
+		p.boot.letGo(device)
 	}
 	return nil
 }
@@ -205,8 +203,11 @@ func (p *port) close(o *opened) {
 		p.state = "reopening"
 	}
 	p.mu.Unlock()
-	p.links.set(p.opts.Iface, nil)
-	o.close(p.leaving.Load(), p.log)
+	successor := p.leaving.Load()
+	if !successor { // it would make void what the kernel answers until then
+		p.links.set(p.opts.Iface, nil)
+	}
+	o.close(successor, p.log)
 }
 
 // follow makes datapath and answers agree with the interface's addresses.
