@@ -106,12 +106,8 @@ func (r *Rig) lay(w Work) (b *bench, err error) {
 	if err := b.clients.Veth(cable, b.server, cable); err != nil {
 		return nil, err
 	}
-	if w.Kind == peers.DHCP {
-		// What a server sends by XDP_TX is lost unless this end polls. The load's
-		// own program makes it poll, but the server looks before that is there.
-		if err := b.clients.Run("ethtool", "-K", cable, "gro", "on"); err != nil {
-			return nil, err
-		}
+	if err := b.poll(w); err != nil {
+		return nil, err
 	}
 	if err := b.server.IP("addr", "add", serverAddr.String(), "brd", "+", "dev", cable); err != nil {
 		return nil, err
@@ -130,6 +126,25 @@ func (r *Rig) lay(w Work) (b *bench, err error) {
 		return nil, err
 	}
 	return b, writeFile(filepath.Join(b.vars.Root, bootFile), max(w.Size, bootSize))
+}
+
+// poll makes the ends of the cable poll where what comes from the other end by
+// XDP is lost else. The load's own program makes its end poll, too, but a server
+// that sends by XDP_TX looks before that is there.
+func (b *bench) poll(w Work) error {
+	var ends []*lab.Namespace
+	if w.Kind == peers.DHCP {
+		ends = append(ends, b.clients)
+	}
+	if w.Live {
+		ends = append(ends, b.server)
+	}
+	for _, end := range ends {
+		if err := end.Run("ethtool", "-K", cable, "gro", "on"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeFile makes a file in which no two blocks are the same: blocks that were

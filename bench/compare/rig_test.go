@@ -2,6 +2,7 @@ package compare
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -227,7 +228,14 @@ func TestMeasure(t *testing.T) {
 			return args
 		}
 		t.Run(w.Name, func(t *testing.T) {
-			measures(t, rig, w, &peers.Peer{Name: "xdpxe", Recipe: recipe(t, "xdpxe"), Kind: w.Kind, Variant: "native", Program: programs.XDPXE}, " serve -c ")
+			run := measures(t, rig, w, &peers.Peer{Name: "xdpxe", Recipe: recipe(t, "xdpxe"), Kind: w.Kind, Variant: cmp.Or(w.Variant, "native"), Program: programs.XDPXE}, " serve -c ")
+			answers := "off"
+			if w.Variant == kernelVariant {
+				answers = "auto"
+			}
+			if about := " # kernel: {answers: " + answers + "}, guard: {enabled: false}"; !strings.HasSuffix(run.Settings[len(run.Settings)-1].Value, about) {
+				t.Errorf("settings %+v, want %q", run.Settings, about)
+			}
 		})
 		if w.Bounced {
 			t.Run(w.Name+" on a bounce", func(t *testing.T) {

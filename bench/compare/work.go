@@ -28,6 +28,7 @@ type Work struct {
 	Variant string
 	Alone   bool   // no other server does it
 	Bounced bool   // a bounce does it too
+	Live    bool   // the load is of live frames
 	Note    string // what a reader of the table has to know
 }
 
@@ -82,7 +83,7 @@ func dhcpWorks() []Work {
 			return []string{"dhcp", "--interface", t.Interface, "--what", "bootserver", "--server", t.Address.String(),
 				"--client-net", t.Clients.String(), "--find-max", "--for", trial}
 		}},
-		{Name: "dhcp-max-live", Kind: peers.DHCP, Variant: kernelVariant, Bounced: true,
+		{Name: "dhcp-max-live", Kind: peers.DHCP, Variant: kernelVariant, Bounced: true, Live: true, Apart: true,
 			Show: append([]string{"highest rate", "answered rate"}, answers...), Ratios: []string{"answered rate"},
 			Load: func(t Target) []string {
 				load := []string{"dhcp", "--interface", t.Interface, "--sender", "live", "--find-max", "--max-rate", "0", "--for", trial}
@@ -100,7 +101,7 @@ func dhcpWorks() []Work {
 				}
 				return []string{"dhcp", "--interface", t.Interface, "--rate", rate, "--for", "3s"}
 			}},
-		{Name: "dhcp-300k", Kind: peers.DHCP, Variant: kernelVariant, Alone: true, Apart: true,
+		{Name: "dhcp-300k", Kind: peers.DHCP, Variant: kernelVariant, Alone: true, Apart: true, Live: true,
 			Show: []string{"answered rate", "answered", "latency p99", "server CPU"},
 			Load: func(t Target) []string {
 				return []string{"dhcp", "--interface", t.Interface, "--sender", "live", "--rate", "300000", "--for", "5s", "--server-pid", strconv.Itoa(t.Pid)}

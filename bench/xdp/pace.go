@@ -17,7 +17,7 @@ const catchUp = 100 * time.Millisecond
 // sender's thread delays it sends as soon as it can, as far as that is not later
 // than catchUp after the time. That it sends fewer than were due is no error.
 func (g *Gun) Pace(ctx context.Context, rate float64, d time.Duration) (Shot, error) {
-	s := settings{Rate: uint64(rate), Total: uint64(rate * d.Seconds()), Until: uint64(d + catchUp)}
+	s := settings{Rate: uint64(rate), Total: uint64(rate*d.Seconds() + 0.5), Until: uint64(d + catchUp)}
 	if s.Rate < 1 || s.Total < 1 || s.Total > mostPaced || s.Until*s.Rate/s.Rate != s.Until {
 		return Shot{}, fmt.Errorf("live sender on %s: %g requests a second for %v: out of range", g.o.Interface, rate, d)
 	}
