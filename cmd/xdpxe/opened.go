@@ -52,7 +52,7 @@ func openPort(opts portOptions, facts *netdev.Facts, boot *bootSockets, log *zap
 	if err != nil {
 		return nil, errors.Join(err, path.Close())
 	}
-	o := &opened{facts: facts, path: path, floods: flood.New(counters), waiting: map[string]conn.Conn{}}
+	o := &opened{facts: facts, path: path, waiting: map[string]conn.Conn{}, floods: flood.New(counters)}
 	if facts.Bridge != "" {
 		if b, err := netdev.Read(facts.Bridge); err == nil {
 			o.bridge = b.Index

@@ -133,7 +133,8 @@ func (w *Watch) of(reason string, packets uint64, took time.Duration) (sources [
 		}
 		add(list, mac)
 	}
-	if len(others) > 0 || all == 0 {
+	// A few among many are honest clients that met the flood.
+	if len(others)*worth >= all {
 		add(others, [6]byte{})
 	}
 	return sources

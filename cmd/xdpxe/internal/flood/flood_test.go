@@ -36,7 +36,10 @@ func TestReport(t *testing.T) {
 	for range 20 {
 		w.Add(machine)
 	}
-	counters["guard_requests"] = 7 + 1_000_000
+	honest := machine
+	honest.MAC[5], honest.Client[0] = 7, 2
+	w.Add(honest) // few among many are not told
+	counters["guard_requests"] = 7 + 1_010_000
 	want := []Source{
 		{Reason: "guard_requests", Packets: 800_000, Rate: 160_000, MAC: router, Addr: relay, Relay: relay, Clients: 80, Samples: 80},
 		{Reason: "guard_requests", Packets: 200_000, Rate: 40_000, MAC: machine.MAC, VIDs: [2]uint16{7}, Addr: machine.Src, Client: machine.Client, Clients: 1, Samples: 20},
