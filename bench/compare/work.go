@@ -118,9 +118,10 @@ type Cell struct {
 	Clients, Blksize, Window int
 	Size                     int64
 	GRO                      bool // the clients take segments joined (UDP_GRO)
+	Loss                     int  // packets that are lost on the way, each way, in per cent
 }
 
-var cellPattern = regexp.MustCompile(`^tftp-([0-9]+)x([0-9]+)(KiB|MiB|GiB)-b([0-9]+)-w([0-9]+)(-gro)?$`)
+var cellPattern = regexp.MustCompile(`^tftp-([0-9]+)x([0-9]+)(KiB|MiB|GiB)-b([0-9]+)-w([0-9]+)(-gro)?(?:-loss([0-9]{1,2}))?$`)
 
 var unitSizes = map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -140,7 +141,7 @@ const (
 func parseCell(name string) (c Cell, err error) {
 	m := cellPattern.FindStringSubmatch(name)
 	if m == nil {
-		return c, fmt.Errorf("work %q: want tftp-CLIENTSxSIZE-bBLKSIZE-wWINDOW[-gro], as in tftp-200x4MiB-b1468-w16-gro", name)
+		return c, fmt.Errorf("work %q: want tftp-CLIENTSxSIZE-bBLKSIZE-wWINDOW[-gro][-lossPERCENT], as in tftp-200x4MiB-b1468-w16-gro", name)
 	}
 	var sizes int
 	for _, f := range []struct {
@@ -157,6 +158,7 @@ func parseCell(name string) (c Cell, err error) {
 		}
 	}
 	c.Size, c.GRO = int64(sizes)*unitSizes[m[3]], m[6] != ""
+	c.Loss, _ = strconv.Atoi(m[7]) // two digits at most, or none
 	if c.Size > maxSize {
 		return c, fmt.Errorf("work %q: files are at most %d GiB", name, maxSize>>30)
 	}
@@ -168,9 +170,13 @@ func (c Cell) work(name string) Work {
 		Show:   []string{"goodput", "time p50", "time p99", "fairness", "server CPU per GiB"},
 		Ratios: []string{"goodput", "time p99", "server CPU per GiB"},
 		Load: func(t Target) []string {
-			return []string{"tftp", "--server", t.Address.String(), "--file", t.File, "--expect", t.Path, "--clients", strconv.Itoa(c.Clients),
+			load := []string{"tftp", "--server", t.Address.String(), "--file", t.File, "--expect", t.Path, "--clients", strconv.Itoa(c.Clients),
 				"--blksize", strconv.Itoa(c.Blksize), "--windowsize", strconv.Itoa(c.Window), "--gro=" + strconv.FormatBool(c.GRO),
 				"--server-pid", strconv.Itoa(t.Pid), "--spans", strconv.Itoa(drawn)}
+			if c.Loss > 0 {
+				load = append(load, "--loss", strconv.Itoa(c.Loss)+"%")
+			}
+			return load
 		}}
 }
 
@@ -226,7 +232,7 @@ func find(name string) (works []Work, err error) {
 		return works, nil
 	}
 	if !strings.HasPrefix(name, "tftp-") {
-		return nil, fmt.Errorf("no work %q: dhcp, tftp, %s, or another tftp-CLIENTSxSIZE-bBLKSIZE-wWINDOW[-gro]", name, strings.Join(known, ", "))
+		return nil, fmt.Errorf("no work %q: dhcp, tftp, %s, or another tftp-CLIENTSxSIZE-bBLKSIZE-wWINDOW[-gro][-lossPERCENT]", name, strings.Join(known, ", "))
 	}
 	cell, err := parseCell(name)
 	if err != nil {

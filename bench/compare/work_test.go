@@ -35,6 +35,7 @@ func TestSelect(t *testing.T) {
 	for _, c := range []struct{ ask, want string }{
 		{"http", `no work "http": dhcp, tftp, dhcp-max`},
 		{"tftp-1x1MB-b512-w1", "want tftp-CLIENTSxSIZE"},
+		{"tftp-1x1MiB-b512-w1-loss100", "want tftp-CLIENTSxSIZE"},
 		{"tftp-0x1MiB-b512-w1", "clients is 0"},
 		{"tftp-99999999999999999999x1MiB-b512-w1", "clients is 9999"},
 		{"tftp-1x5GiB-b512-w1", "at most 4 GiB"},
@@ -109,5 +110,11 @@ func TestCell(t *testing.T) {
 		if !strings.Contains(args, want) {
 			t.Errorf("no %q in %q", want, args)
 		}
+	}
+	if strings.Contains(args, "--loss") {
+		t.Errorf("%q loses packets", args)
+	}
+	if works, err = Select([]string{"tftp-1x1MiB-b512-w1-loss5"}); err != nil || !strings.Contains(strings.Join(works[0].Load(Target{}), " "), "--loss 5%") {
+		t.Errorf("%+v, %v", works, err)
 	}
 }
