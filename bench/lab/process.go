@@ -55,7 +55,9 @@ func (n *Namespace) Start(c Command) (*Process, error) {
 	cmd.WaitDelay = stopPatience // for a grandchild that keeps the pipe open
 
 	started := make(chan error, 1)
-	n.lab.spawn <- func() { started <- cmd.Start() }
+	// Born in the namespace, where RemoveOwn looks for it; ip netns exec enters
+	// it once more, and does what else there is to do.
+	n.lab.spawn <- func() { started <- n.do(cmd.Start) }
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("lab: start %s: %w", c.Name, err)
 	}
