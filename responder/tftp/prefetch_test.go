@@ -315,12 +315,30 @@ func TestPrefetchBounds(t *testing.T) {
 		}
 	}
 	// A stop gives everything back.
-	open := openFDs(t)
+	if n := opened(t, path); n != 1 {
+		t.Fatalf("%d descriptors of the file", n)
+	}
 	f.Release()
 	p.stop()
-	if n := openFDs(t); n != open-1 {
-		t.Errorf("%d descriptors, then %d", open, n)
+	if n := opened(t, path); n != 0 {
+		t.Errorf("%d descriptors of the file are left", n)
 	}
+}
+
+// opened counts this process's descriptors of a file.
+func opened(t *testing.T, path string) (n int) {
+	t.Helper()
+	const dir = "/proc/self/fd"
+	fds, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if target, err := os.Readlink(filepath.Join(dir, fd.Name())); err == nil && target == path {
+			n++
+		}
+	}
+	return n
 }
 
 // TestPrefetchReleases has files closed that were looked after when the server stopped.
