@@ -7,7 +7,7 @@ SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test setup fmt lint generate generate-check fuzz bench bench-xdp verifier boot-times install clean
+.PHONY: help build demo test setup fmt lint generate generate-check fuzz bench bench-xdp verifier old-kernel boot-times install clean
 
 help: ## explain this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -64,6 +64,10 @@ verifier: ## instructions and stack that the verifier counts, for each clang-N i
 	@go test -c -o bin/bpf.test ./bpf
 	$(HAND_OVER)
 	cd bpf && $(SUDO) ../bin/bpf.test -test.run VerifierCost -test.v
+
+KERNEL ?= 6.1
+old-kernel: ## run the tests of the XDP program and its loader on another Debian kernel, in QEMU (KERNEL=6.1 or a package's file; 10 minutes)
+	@.ci/old-kernel $(KERNEL)
 
 ROUNDS ?= 3
 boot-times: ## time from power-on to the boot program, beside dnsmasq's (root; ROUNDS=3)

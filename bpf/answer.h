@@ -7,6 +7,7 @@
 #ifndef XDPXE_ANSWER_H
 #define XDPXE_ANSWER_H
 
+#include "bounds.h"
 #include "dhcp.h"
 #include "maps.h"
 #include "parse.h"
@@ -171,11 +172,11 @@ static __always_inline int write_echoes(struct xdp_md *ctx, const struct scratch
 {
 #pragma unroll
 	for (int i = 0; i < MAX_ECHOES; i++) {
-		__u32 len = r->echo[i].len;
+		__u64 len = r->echo[i].len;
 
 		if (!len)
 			break;
-		if (len > MAX_ECHO_LEN ||
+		if (!in_range(&len, 1, MAX_ECHO_LEN) ||
 		    bpf_xdp_store_bytes(ctx, s->ask.payload + r->echo[i].to,
 					(void *)(s->frame + (r->echo[i].from & MESSAGE_MASK)), len))
 			return 0;
@@ -190,18 +191,14 @@ __noinline enum reason send_reply(struct xdp_md *ctx, __u32 slot)
 {
 	struct scratch *s = get_scratch();
 	const struct reply *r = bpf_map_lookup_elem(&replies_map, &slot);
-	__u32 rest, checks;
+	__u32 checks;
+	__u64 rest;
 	int grow;
 
 	if (!s || !r)
 		return GO_ON;
-	rest = r->len - BOOTP_SNAME;
-	if (rest > sizeof(r->rest))
-		return GO_ON;
-	/* Two comparisons: the verifier does not follow the one of rest - 1
-	 * that clang would make of them. */
-	barrier_var(rest);
-	if (rest == 0 || !one_buffer(ctx, s->ask.frame_len))
+	rest = (__u64)r->len - BOOTP_SNAME;
+	if (!in_range(&rest, 1, sizeof(r->rest)) || !one_buffer(ctx, s->ask.frame_len))
 		return GO_ON;
 	checks = checksums(s, r);
 	grow = s->ask.payload + r->len - s->ask.frame_len;

@@ -6,6 +6,7 @@
 #ifndef XDPXE_DHCP_H
 #define XDPXE_DHCP_H
 
+#include "bounds.h"
 #include "maps.h"
 #include "parse.h"
 #include "stats.h"
@@ -144,7 +145,9 @@ static __always_inline enum reason walk_options(struct scratch *s, __u32 payload
 }
 
 /* Does the vendor class begin with one of ours? Compared in words, so that it
- * costs neither the verifier nor the packet a loop over bytes. */
+ * costs neither the verifier nor the packet a loop over bytes; and unrolled,
+ * because Linux 6.12 follows speculation (no CAP_PERFMON) beyond the end of a
+ * loop, and then finds none. */
 static __always_inline int known_class(struct xdp_md *ctx, const struct walk *w)
 {
 	__u64 text[MAX_CLASS_LEN / 8] = {};
@@ -152,8 +155,9 @@ static __always_inline int known_class(struct xdp_md *ctx, const struct walk *w)
 
 	if (len > MAX_CLASS_LEN)
 		len = MAX_CLASS_LEN;
-	if (len == 0 || bpf_xdp_load_bytes(ctx, w->class_at, text, len))
+	if (!in_range(&len, 1, MAX_CLASS_LEN) || bpf_xdp_load_bytes(ctx, w->class_at, text, len))
 		return 0;
+#pragma unroll
 	for (__u32 i = 0; i < MAX_CLASSES; i++) {
 		__u32 key = i;
 		const struct class_entry *e = bpf_map_lookup_elem(&classes_map, &key);
@@ -176,7 +180,7 @@ static __always_inline struct scratch *copy_frame(struct xdp_md *ctx, __u64 len)
 	__u32 key = 0;
 	struct scratch *s = bpf_map_lookup_elem(&scratch_map, &key);
 
-	if (!s || len == 0 || len > MAX_FRAME || bpf_xdp_load_bytes(ctx, 0, s->frame, len))
+	if (!s || !in_range(&len, 1, MAX_FRAME) || bpf_xdp_load_bytes(ctx, 0, s->frame, len))
 		return 0;
 	return s;
 }

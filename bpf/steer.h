@@ -3,6 +3,7 @@
 #ifndef XDPXE_STEER_H
 #define XDPXE_STEER_H
 
+#include "bounds.h"
 #include "config.h"
 #include "maps.h"
 #include "parse.h"
@@ -82,7 +83,7 @@ static __always_inline enum reason to_ring(struct xdp_md *ctx, __u64 len, enum r
 	__u32 key = 0;
 	struct scratch *s = bpf_map_lookup_elem(&scratch_map, &key);
 
-	if (!s || len > MAX_FRAME)
+	if (!s || !in_range(&len, 1, MAX_FRAME))
 		return REASON_RING_FULL;
 	s->head.ktime_ns = bpf_ktime_get_ns();
 	s->head.ifindex = ctx->ingress_ifindex;

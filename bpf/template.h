@@ -10,6 +10,7 @@
 #define XDPXE_TEMPLATE_H
 
 #include "answer.h"
+#include "bounds.h"
 #include "dhcp.h"
 #include "event.h"
 #include "guard.h"
@@ -207,12 +208,13 @@ __noinline enum reason by_template(struct xdp_md *ctx)
 {
 	struct scratch *s = get_scratch();
 	const struct length *l;
-	__u32 len, key;
+	__u64 len;
+	__u32 key;
 
 	if (!s)
 		return GO_ON;
 	len = s->ask.len;
-	if (len < sizeof(struct bootp) || len > MAX_MESSAGE)
+	if (!in_range(&len, sizeof(struct bootp), MAX_MESSAGE))
 		return GO_ON;
 	key = s->ask.port == PORT_DHCP ? len : len + MAX_MESSAGE + 1;
 	l = bpf_map_lookup_elem(&lengths_map, &key);

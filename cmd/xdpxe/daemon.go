@@ -154,7 +154,7 @@ func (d *daemon) run(ctx context.Context, hup <-chan os.Signal, edited <-chan st
 		err = group.Wait()
 	} else {
 		group.Go(func() error { return err })
-		group.Wait()
+		err = group.Wait() // what ended first, which may be why start failed
 	}
 	notifyOr(d.log, notify.Stopping())
 	d.stopPorts(d.portNames())
