@@ -58,8 +58,10 @@ func (s *Server) SetAnswers(r *dhcp.Responder) {
 
 // SetLinks makes l the known networks, as SetAnswers does. l must not be changed afterwards.
 func (s *Server) SetLinks(l Links) {
-	s.links.Store(&l)
-	s.voidTemplates()
+	was := s.links.Swap(&l)
+	if was == nil || !l.extends(*was) {
+		s.voidTemplates()
+	}
 }
 
 // Journal returns the record of what became of clients.
