@@ -142,7 +142,7 @@ func TestKeep(t *testing.T) {
 		"from":      func(tpl *Template) { tpl.SrcIP[3]++ },
 		"from mac":  func(tpl *Template) { tpl.SrcMAC[5]++ },
 		"broadcast": func(tpl *Template) { tpl.Broadcast = false },
-		"echo":      func(tpl *Template) { tpl.Echoes = []Echo{{241, 290, 3}} },
+		"echo":      func(tpl *Template) { tpl.Echoes = []Echo{{From: 241, To: 290, Len: 3}} },
 		"message":   func(tpl *Template) { tpl.Request[236+7]++ },
 		"mask":      func(tpl *Template) { tpl.Mask[240] = 0 },
 		"vlan":      func(tpl *Template) { tpl.VIDs[0] = 1 },

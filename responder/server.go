@@ -56,7 +56,8 @@ func (s *Server) SetAnswers(r *dhcp.Responder) {
 	s.voidTemplates()
 }
 
-// SetLinks makes l the known networks, as SetAnswers does. l must not be changed afterwards.
+// SetLinks makes l the known networks, as SetAnswers does. l must not be changed
+// afterwards. Where it only adds ports, what the kernel answers on others holds on.
 func (s *Server) SetLinks(l Links) {
 	was := s.links.Swap(&l)
 	if was == nil || !l.extends(*was) {
