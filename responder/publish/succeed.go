@@ -93,6 +93,7 @@ func (p *Publisher) adopt(k Former, l Limits, by Decider) (kept int, others []de
 	}
 	generation, err := k.Adopt()
 	if err != nil {
+		clear(p.tags)
 		p.attach(k, l)
 		return 0, nil, err
 	}
