@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 )
 
@@ -39,6 +40,23 @@ func (t *Template) Pattern(layout uint16) *Pattern {
 		}
 	}
 	return p
+}
+
+// Template returns a template for the requests that the pattern is for, all but
+// the reply and, if it is Exact, the identity. Bytes that do not matter are zeros.
+func (p *Pattern) Template(l *Layout) *Template {
+	n := min(int(p.Len), len(p.Message))
+	t := &Template{
+		Generation: p.Generation, Tag: p.Verdict.Tag, Outcome: p.Verdict.Outcome,
+		Port: p.Port, VIDs: p.VID, Dst: p.Dst, Request: p.Message[:n:n], Mask: l.Mask[:n:n],
+		UUIDAt: int(p.UUIDAt), Exact: p.Exact != 0, Own: p.Own,
+	}
+	for _, w := range p.Network {
+		if w != NoNetwork {
+			t.Networks = append(t.Networks, netip.PrefixFrom(netip.AddrFrom4(w.Addr), bits.OnesCount32(binary.BigEndian.Uint32(w.Mask[:]))))
+		}
+	}
+	return t
 }
 
 func network(p netip.Prefix) (n Network) {

@@ -20,6 +20,14 @@ func LengthIndex(port uint16, length int) uint32 {
 	return uint32(length)
 }
 
+// LengthAt is the inverse of LengthIndex for the length.
+func LengthAt(index uint32) int {
+	if index > MaxMessage {
+		index -= MaxMessage + 1
+	}
+	return int(index)
+}
+
 // Layout is a value of layouts_map: 0xff in Mask for each byte of a message
 // that counts. The last two Keys are for what stands beside the message.
 type Layout struct {

@@ -30,7 +30,8 @@
 // takes over what is there. The link's program is replaced in place
 // (BPF_LINK_UPDATE): no packet meets none, or two. If the maps are of the same
 // layout they serve on, with what is in them: the templates answer through the
-// change (EndFormer ends that), records in the ring buffer wait, the heartbeat
+// change, until Adopt keeps those that the new daemon would publish itself
+// (EndFormer ends all), records in the ring buffer wait, the heartbeat
 // of the former daemon holds until it is stale, counters go on. LAYOUT is a hash
 // of bpf.Version and of kinds, sizes and types of all maps; any other version,
 // newer or older, makes maps of its own. Nothing rests on the pins agreeing with

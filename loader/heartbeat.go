@@ -33,6 +33,16 @@ func (w *mappedWord) set(value uint64) {
 	}
 }
 
+// get returns the value; after close it is 0.
+func (w *mappedWord) get() uint64 {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.mem == nil {
+		return 0
+	}
+	return atomic.LoadUint64((*uint64)(unsafe.Pointer(&w.mem[0])))
+}
+
 func (w *mappedWord) close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

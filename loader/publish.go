@@ -111,14 +111,15 @@ func (t *table) verdict(tpl *Template) (bpf.Verdict, error) {
 	slot, held := t.replies[*image]
 	if !held {
 		m := t.maps[bpf.RepliesMap]
-		if len(t.replies) == int(m.MaxEntries()) {
-			return v, t.full("replies", len(t.replies))
+		if uint32(t.replied) == m.MaxEntries() {
+			return v, t.full("replies", int(t.replied))
 		}
-		slot = uint16(len(t.replies))
+		slot = t.replied
 		if err := m.Put(uint32(slot), image); err != nil {
 			return v, fmt.Errorf("%s: %w", bpf.RepliesMap, err)
 		}
 		t.replies[*image] = slot
+		t.replied++
 	}
 	v.Reply = slot + 1
 	return v, nil
@@ -131,10 +132,10 @@ func (t *table) pattern(p *bpf.Pattern) (uint32, error) {
 	if slot, held := t.index[hash]; held {
 		return slot, t.same(slot, p)
 	}
-	if len(t.index) == int(m.MaxEntries()) {
-		return 0, t.full("patterns", len(t.index))
+	if t.slots == m.MaxEntries() {
+		return 0, t.full("patterns", int(t.slots))
 	}
-	slot := uint32(len(t.index))
+	slot := t.slots
 	if err := m.Put(slot, p); err != nil {
 		return 0, fmt.Errorf("%s: %w", bpf.PatternsMap, err)
 	}
@@ -142,6 +143,7 @@ func (t *table) pattern(p *bpf.Pattern) (uint32, error) {
 		return 0, fmt.Errorf("%s: %w", bpf.IndexMap, err)
 	}
 	t.index[hash] = slot
+	t.slots++
 	return slot, nil
 }
 

@@ -17,7 +17,7 @@ import (
 const renewAfter = 10 * time.Second
 
 // table keeps templates in one program's maps. The maps may hold those of an
-// earlier process, which stay valid until the first Void or Publish.
+// earlier process, which stay valid until adopt, or the first Void or Publish.
 //
 // Nothing in the maps that the program could be reading is ever changed: slots
 // are written once, before the index names them, and for a new generation the
@@ -31,6 +31,7 @@ type table struct {
 	word       *mappedWord
 	generation uint64
 	ready      uint64 // the generation that the maps were emptied for
+	former     uint64 // that of an earlier process, while it holds; else 0
 	aside      bool
 
 	mu      sync.Mutex // guards the maps and what follows
@@ -40,8 +41,11 @@ type table struct {
 	lengths map[uint32]*bpf.Length
 	keys    []bpf.Layout
 	index   map[uint64]uint32 // as index_map
+	slots   uint32            // of patterns_map, that were used
 	replies map[bpf.Reply]uint16
+	replied uint16 // slots of replies_map that were used
 	exact   int
+	left    *inherited // read, and not adopted yet
 }
 
 func newTable(maps map[string]*ebpf.Map) (*table, error) {
@@ -53,7 +57,7 @@ func newTable(maps map[string]*ebpf.Map) (*table, error) {
 		maps: maps, now: time.Now, word: word,
 		// Larger than any number of an earlier process: maps do not outlive
 		// the boot that this clock counts from.
-		generation: monotonic(),
+		generation: monotonic(), former: word.get(),
 	}
 	t.reset()
 	return t, nil
@@ -61,15 +65,19 @@ func newTable(maps map[string]*ebpf.Map) (*table, error) {
 
 func (t *table) reset() {
 	t.layouts, t.lengths, t.keys = map[string]uint16{}, map[uint32]*bpf.Length{}, nil
-	t.index, t.replies, t.exact = map[uint64]uint32{}, map[bpf.Reply]uint16{}, 0
+	t.index, t.replies = map[uint64]uint32{}, map[bpf.Reply]uint16{}
+	t.slots, t.replied, t.exact, t.left = 0, 0, 0, nil
 }
 
 // store tells the program which templates hold. With state held.
 func (t *table) store() {
-	if t.ready == t.generation && !t.aside {
-		t.word.set(t.generation)
-	} else {
+	switch {
+	case t.aside:
 		t.word.set(0)
+	case t.ready == t.generation:
+		t.word.set(t.generation)
+	default:
+		t.word.set(t.former)
 	}
 }
 
@@ -77,6 +85,7 @@ func (t *table) void() uint64 {
 	t.state.Lock()
 	defer t.state.Unlock()
 	t.generation++
+	t.former = 0
 	t.store()
 	return t.generation
 }
@@ -99,6 +108,7 @@ func (t *table) begin(generation uint64) error {
 	t.state.Lock()
 	current, ready := t.generation, t.ready
 	if generation == current && ready != current {
+		t.former = 0
 		t.word.set(0)
 	}
 	t.state.Unlock()

@@ -148,8 +148,8 @@ func (d *Datapath) formerAnswer() (answer, error) {
 }
 
 // EndFormer ends what a former daemon's templates answer, and their leave to:
-// for who publishes none. Else the first Void or Publish is their end; then
-// DropFormerEvents is due.
+// for who publishes none. Else Adopt decides, or the first Void or Publish is
+// their end; then DropFormerEvents is due.
 func (d *Datapath) EndFormer() error {
 	if !d.inherited {
 		return nil

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/xdpxe/xdpxe/responder/dhcp"
+	"github.com/xdpxe/xdpxe/responder/packet"
 	"github.com/xdpxe/xdpxe/responder/publish"
 )
 
@@ -30,6 +32,15 @@ func (s *Server) Publisher(iface string) *publish.Publisher {
 		s.kernels[iface] = k
 	}
 	return k.Publisher
+}
+
+// Answering returns what answers a request with such addressing now.
+func (s *Server) Answering(m *packet.Meta) (*dhcp.Responder, *dhcp.Link) {
+	answers, links := s.answers.Load(), s.links.Load()
+	if answers == nil || links == nil {
+		return nil, nil
+	}
+	return answers, links.find(m)
 }
 
 // voidTemplates lets no earlier answer hold.
@@ -86,7 +97,11 @@ func (s *Server) Told(iface string, e *KernelEvent) {
 	}
 	macLen := min(e.MACLen, uint8(len(e.MAC)))
 	f, ok := k.Facts(e.Tag)
-	if !ok || !k.filter.pass(e.Time, e.MAC[:macLen], f.Stage, f.Reason, 0) {
+	if !ok {
+		s.journal.dropped.Add(1)
+		return
+	}
+	if !k.filter.pass(e.Time, e.MAC[:macLen], f.Stage, f.Reason, 0) {
 		return
 	}
 	if !k.filter.spend(e.Time) {

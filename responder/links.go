@@ -2,6 +2,7 @@ package responder
 
 import (
 	"net/netip"
+	"reflect"
 
 	"github.com/xdpxe/xdpxe/responder/dhcp"
 	"github.com/xdpxe/xdpxe/responder/packet"
@@ -28,6 +29,23 @@ type LinkKey struct {
 // Links says for each network what the answers there carry. It is immutable:
 // a change of addresses makes a new one (Server.SetLinks).
 type Links map[LinkKey]*dhcp.Link
+
+// extends reports whether l answers on the ports of was as that did.
+func (l Links) extends(was Links) bool {
+	ports := make(map[int]bool)
+	for key, link := range was {
+		ports[key.Port] = true
+		if !reflect.DeepEqual(l[key], link) {
+			return false
+		}
+	}
+	for key := range l {
+		if _, had := was[key]; !had && ports[key.Port] {
+			return false
+		}
+	}
+	return true
+}
 
 // find returns the link that a datagram belongs to, nil if no address of ours is there.
 func (l Links) find(m *packet.Meta) *dhcp.Link {

@@ -64,3 +64,23 @@ func TestLinksFind(t *testing.T) {
 		t.Errorf("find allocates %v times", n)
 	}
 }
+
+// Another port's networks change nothing for those that are there; all else does.
+func TestLinksExtend(t *testing.T) {
+	link := func(a string) *dhcp.Link { return &dhcp.Link{Name: "eth0", Addr: netip.MustParseAddr(a)} }
+	was := Links{{Port: 2}: link("192.0.2.10"), {Port: 3}: link("192.0.2.20")}
+	for name, tc := range map[string]struct {
+		is   Links
+		want bool
+	}{
+		"the same":        {Links{{Port: 2}: link("192.0.2.10"), {Port: 3}: link("192.0.2.20")}, true},
+		"a port more":     {Links{{Port: 2}: link("192.0.2.10"), {Port: 3}: link("192.0.2.20"), {Port: 4}: link("192.0.2.30")}, true},
+		"a port less":     {Links{{Port: 2}: link("192.0.2.10")}, false},
+		"another address": {Links{{Port: 2}: link("192.0.2.11"), {Port: 3}: link("192.0.2.20")}, false},
+		"a VLAN more":     {Links{{Port: 2}: link("192.0.2.10"), {Port: 3}: link("192.0.2.20"), {Port: 3, VIDs: [2]uint16{7}}: link("192.0.2.30")}, false},
+	} {
+		if got := tc.is.extends(was); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -56,10 +56,13 @@ func (s *Server) SetAnswers(r *dhcp.Responder) {
 	s.voidTemplates()
 }
 
-// SetLinks makes l the known networks, as SetAnswers does. l must not be changed afterwards.
+// SetLinks makes l the known networks, as SetAnswers does. l must not be changed
+// afterwards. Where it only adds ports, what the kernel answers on others holds on.
 func (s *Server) SetLinks(l Links) {
-	s.links.Store(&l)
-	s.voidTemplates()
+	was := s.links.Swap(&l)
+	if was == nil || !l.extends(*was) {
+		s.voidTemplates()
+	}
 }
 
 // Journal returns the record of what became of clients.

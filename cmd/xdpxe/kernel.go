@@ -23,6 +23,22 @@ const eventsEvery = 250 * time.Millisecond
 // kernelSide lets a publisher use a datapath's templates.
 type kernelSide struct{ path *loader.Datapath }
 
+func (k kernelSide) IfIndex() int                  { return k.path.Info().IfIndex }
+func (k kernelSide) Adopt() (uint64, error)        { return k.path.Adopt() }
+func (k kernelSide) Keep(t *publish.Template) bool { return k.path.Keep(loaderTemplate(t)) }
+
+func (k kernelSide) Former() (list []*publish.Template, err error) {
+	held, err := k.path.Former()
+	for _, l := range held {
+		list = append(list, &publish.Template{
+			Generation: l.Generation, Tag: l.Tag, Outcome: l.Outcome,
+			Port: l.Port, VIDs: l.VIDs, Dst: l.Dst, Request: l.Request, Mask: l.Mask, UUIDAt: l.UUIDAt,
+			Exact: l.Exact, CHAddr: l.CHAddr, UUID: l.UUID, Source: l.Source, CIAddr: l.CIAddr, Networks: l.Networks, Own: l.Own,
+		})
+	}
+	return list, err
+}
+
 func (k kernelSide) Void() uint64       { return k.path.Void() }
 func (k kernelSide) Generation() uint64 { return k.path.Generation() }
 func (k kernelSide) StandAside(on bool) { k.path.StandAside(on) }
@@ -88,7 +104,16 @@ func (p *port) serveKernel(ctx context.Context, group *errgroup.Group, o *opened
 	if err := way.open(limits); err != nil {
 		return nil, err
 	}
-	p.kernel.Attach(kernelSide{o.path}, limits)
+	kept, changed, err := p.kernel.Succeed(kernelSide{o.path}, limits, p.server.Answering)
+	if kept == 0 { // else what the events' tags stand for may be known
+		err = errors.Join(err, o.path.DropFormerEvents())
+	}
+	if err != nil {
+		p.log.Warn("what a former daemon's templates did", zap.Error(err))
+	}
+	if kept+changed > 0 {
+		p.log.Info("templates of the former daemon", zap.Int("kept", kept), zap.Int("changed", changed))
+	}
 	group.Go(func() error {
 		p.kernel.Run(ctx, func(err error) { p.log.Warn("the kernel takes no template", zap.Error(err)) })
 		return nil
@@ -107,9 +132,6 @@ func (p *port) readEvents(ctx context.Context, o *opened) {
 	look := time.NewTicker(eventsEvery)
 	defer look.Stop()
 	failed := false
-	if err := o.path.DropFormerEvents(); err != nil {
-		p.log.Warn("what a former daemon's templates did", zap.Error(err))
-	}
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done(): // a last time

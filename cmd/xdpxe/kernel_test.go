@@ -41,6 +41,8 @@ type kernelRig struct {
 	links   responder.Links
 	at      dhcptest.Vantage
 	xid     uint32
+
+	kept, changed int // templates of the life before
 }
 
 func newKernelRig(t *testing.T, spec policy.Spec) *kernelRig {
@@ -49,6 +51,18 @@ func newKernelRig(t *testing.T, spec policy.Spec) *kernelRig {
 
 func loggingKernelRig(t *testing.T, spec policy.Spec, log *zap.Logger) *kernelRig {
 	t.Helper()
+	r := vethRig(t)
+	end := r.serve(spec, "", log)
+	t.Cleanup(func() {
+		end()
+		r.path.Close()
+	})
+	return r
+}
+
+// vethRig is a kernelRig that nobody serves yet.
+func vethRig(t *testing.T) *kernelRig {
+	t.Helper()
 	xsktest.Namespace(t)
 	near, far := xsktest.Veth(t, 1)
 	near.Address(t, netip.MustParsePrefix("198.51.100.2/24"))
@@ -56,13 +70,19 @@ func loggingKernelRig(t *testing.T, spec policy.Spec, log *zap.Logger) *kernelRi
 	if err := netdev.SetFeatures(far.Name, true, "rx-gro"); err != nil {
 		t.Fatal(err)
 	}
-	r := &kernelRig{t: t, near: near, client: xsktest.OpenTap(t, far), server: responder.New(log)}
-	path, err := loader.Open(loader.Options{Iface: near.Name, Datapath: loader.Native, Deliver: loader.Steal, Stale: time.Minute})
+	return &kernelRig{t: t, near: near, client: xsktest.OpenTap(t, far)}
+}
+
+// serve is a daemon's life. end ends its goroutines.
+func (r *kernelRig) serve(spec policy.Spec, pins string, log *zap.Logger) (end func()) {
+	t, near := r.t, r.near
+	t.Helper()
+	r.server = responder.New(log)
+	path, err := loader.Open(loader.Options{Iface: near.Name, Datapath: loader.Native, Deliver: loader.Steal, Stale: time.Minute, PinDir: pins})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.path = path
-	t.Cleanup(func() { path.Close() })
 	facts, err := netdev.Read(near.Name)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +100,9 @@ func loggingKernelRig(t *testing.T, spec policy.Spec, log *zap.Logger) *kernelRi
 		t.Fatal(err)
 	}
 	r.kernel = r.server.Publisher(near.Name)
-	r.kernel.Attach(kernelSide{path}, publish.Limits{})
+	if r.kept, r.changed, err = r.kernel.Succeed(kernelSide{path}, publish.Limits{}, r.server.Answering); err != nil {
+		t.Fatal(err)
+	}
 	r.wire = conn.NewXSK(path.Sockets()[0], near.Index, near.MAC)
 	path.Beat()
 
@@ -88,14 +110,13 @@ func loggingKernelRig(t *testing.T, spec policy.Spec, log *zap.Logger) *kernelRi
 	served, published := make(chan error, 1), make(chan struct{})
 	go func() { served <- r.server.Serve(ctx, r.wire, near.Name, "native", r.kernel.Offers()) }()
 	go func() { defer close(published); r.kernel.Run(ctx, func(err error) { t.Error(err) }) }()
-	t.Cleanup(func() {
+	return func() {
 		cancel()
 		<-published
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
-	})
-	return r
+	}
 }
 
 func (r *kernelRig) setPolicy(spec policy.Spec) {

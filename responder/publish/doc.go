@@ -27,6 +27,11 @@
 // generation, which is one store. So what was decided by the old ones is of an old
 // generation, whenever it is published.
 //
+// A daemon that succeeds another finds that one's templates in the kernel, where
+// they answered meanwhile ([Publisher.Succeed]). It makes a request for each,
+// decides on that by its own policy, and keeps the template if it would be the
+// same. So a restart leaves no moment without it.
+//
 // Workers hand over copies of requests through a bounded queue, so many a second
 // and no more; a [Publisher] compiles and publishes them on a goroutine of its own.
 package publish

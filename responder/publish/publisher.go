@@ -2,6 +2,7 @@ package publish
 
 import (
 	"errors"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 
@@ -54,6 +55,7 @@ type Publisher struct {
 	past  [NumOutcomes]uint64 // of kernels that are closed
 	facts []Facts             // by tag, from 1 on
 	tags  map[Facts]uint32
+	known known
 	cover coverage
 }
 
@@ -73,13 +75,17 @@ type Limits struct {
 
 // New returns a Publisher without a kernel.
 func New() *Publisher {
-	return &Publisher{queue: make(chan offer, queued), tags: make(map[Facts]uint32)}
+	return &Publisher{queue: make(chan offer, queued), tags: make(map[Facts]uint32), known: known{seed: maphash.MakeSeed()}}
 }
 
-// Attach makes k, which holds no templates, the kernel's side.
+// Attach makes k the kernel's side. What templates it holds are void.
 func (p *Publisher) Attach(k Kernel, l Limits) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.attach(k, l)
+}
+
+func (p *Publisher) attach(k Kernel, l Limits) {
 	k.StandAside(p.held)
 	p.open.Store(&opened{k, l, p.held})
 	p.void(k)
@@ -162,7 +168,8 @@ func (p *Publisher) Facts(tag uint32) (Facts, bool) {
 	if tag == 0 || int(tag) > len(p.facts) {
 		return Facts{}, false
 	}
-	return p.facts[tag-1], true
+	f := p.facts[tag-1]
+	return f, p.tags[f] == tag // else it was a former daemon's, and stands for nothing now
 }
 
 // tag returns the number of some facts, 0 if there are too many of them.

@@ -74,7 +74,6 @@ func (o *Offers) Offer(now time.Time, generation uint64, answers *dhcp.Responder
 // Run publishes what is offered until ctx ends. failed is told of templates that the kernel refuses.
 func (p *Publisher) Run(ctx context.Context, failed func(error)) {
 	c := NewCompiler(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
-	known := known{seed: maphash.MakeSeed()}
 	pause := time.NewTimer(rest)
 	defer pause.Stop()
 	for {
@@ -82,13 +81,13 @@ func (p *Publisher) Run(ctx context.Context, failed func(error)) {
 		case <-ctx.Done():
 			return
 		case o := <-p.queue:
-			if err := p.publish(c, &known, &o); err != nil {
+			if err := p.publish(c, &o); err != nil {
 				failed(err)
 			}
 		}
 		for len(p.queue) > 0 {
 			o := <-p.queue
-			if err := p.publish(c, &known, &o); err != nil {
+			if err := p.publish(c, &o); err != nil {
 				failed(err)
 			}
 		}
@@ -102,8 +101,8 @@ func (p *Publisher) Run(ctx context.Context, failed func(error)) {
 }
 
 // publish makes a template of one request, unless there is one. It holds no
-// lock meanwhile, for which a change of the policy would wait.
-func (p *Publisher) publish(c *Compiler, k *known, o *offer) error {
+// lock while it makes it, for which a change of the policy would wait.
+func (p *Publisher) publish(c *Compiler, o *offer) error {
 	side := p.open.Load()
 	if side == nil || side.kernel.Generation() != o.generation {
 		return nil
@@ -114,17 +113,23 @@ func (p *Publisher) publish(c *Compiler, k *known, o *offer) error {
 		p.note(o.generation, facts, why, false)
 		return nil
 	}
-	if !k.isNew(t) {
+	if !p.isNew(t) {
 		return nil
 	}
-	if t.Tag = p.tag(facts); t.Tag == 0 {
-		p.note(o.generation, facts, WhyFull, false)
-		return nil
+	_, err := p.hand(side.kernel, t, facts)
+	return err
+}
+
+// hand gives a template to the kernel.
+func (p *Publisher) hand(k Kernel, t *Template, f Facts) (why Why, err error) {
+	if t.Tag = p.tag(f); t.Tag == 0 {
+		p.note(t.Generation, f, WhyFull, false)
+		return WhyFull, nil
 	}
-	err := side.kernel.Publish(t)
+	err = k.Publish(t)
 	switch {
 	case errors.Is(err, ErrVoid):
-		return nil
+		return WhyVoid, nil
 	case errors.Is(err, ErrFull):
 		why, err = WhyFull, nil
 	case errors.Is(err, ErrConflict):
@@ -132,8 +137,8 @@ func (p *Publisher) publish(c *Compiler, k *known, o *offer) error {
 	case err != nil:
 		why = WhyRefused
 	}
-	p.note(o.generation, facts, why, t.Exact)
-	return err
+	p.note(t.Generation, f, why, t.Exact)
+	return why, err
 }
 
 func (p *Publisher) compile(c *Compiler, side *opened, o *offer) (*Template, Why) {
@@ -153,6 +158,12 @@ func (p *Publisher) note(generation uint64, f Facts, why Why, exact bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cover.note(generation, f, why, exact)
+}
+
+func (p *Publisher) isNew(t *Template) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known.isNew(t)
 }
 
 func (l *Limits) of(s dhcp.Stage) string {
