@@ -144,7 +144,6 @@ func (p *port) serve(ctx context.Context, up func()) error {
 	if err != nil {
 		return err
 	}
-	o.announce(p.log)
 
 	// The workers live a moment longer than ctx, to answer what was taken for them.
 	working, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -176,6 +175,7 @@ func (p *port) serve(ctx context.Context, up func()) error {
 	group.Go(func() error { return p.supervise(ctx, o) })
 	group.Go(func() error { p.keepBeating(ctx, o); return nil })
 	o.beat()
+	o.announce(p.log) // not before: the beat lets requests in
 	group.Go(func() error { return p.answerWaiting(o) })
 	up()
 	return group.Wait()
