@@ -2,7 +2,6 @@ package bpf
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -82,7 +81,3 @@ func LoadSpec() (*ebpf.CollectionSpec, error) {
 	}
 	return spec, nil
 }
-
-// Object returns the ELF object itself, for programs that load it in our place.
-// Its maps ask to be pinned by their names.
-func Object() []byte { return slices.Clone(_PxeBytes) }

@@ -38,7 +38,11 @@ func (l *ladder) openExternal(spec *ebpf.CollectionSpec) error {
 	p.kept = true
 	l.d.pins = p
 	coll := &ebpf.Collection{Maps: map[string]*ebpf.Map{}}
-	l.d.coll = coll
+	defer func() {
+		if l.d.coll == nil { // not all of them, or of another version: nothing to write to
+			coll.Close()
+		}
+	}()
 	for name, want := range spec.Maps {
 		if !lasting(name) {
 			continue
@@ -52,6 +56,7 @@ func (l *ladder) openExternal(spec *ebpf.CollectionSpec) error {
 			return fmt.Errorf("%s is not of this version's object (%w): unload it, remove %s, and %s", name, err, dir, load)
 		}
 	}
+	l.d.coll = coll
 	l.d.offloads = loadOffloads(l.o.RunDir, l.f)
 	l.d.info.Pinned = dir
 	return nil

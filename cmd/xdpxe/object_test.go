@@ -36,6 +36,9 @@ func TestObject(t *testing.T) {
 	if r := xdpxe(t, "object", "-o", "-"); r.code != 0 || r.stdout != string(object) {
 		t.Errorf("exit code %d, %d bytes", r.code, len(r.stdout))
 	}
+	if r := xdpxe(t, "object", "--fixed-length", "-o", "-"); r.code != 0 || r.stdout == string(object) || len(r.stdout) != len(object) {
+		t.Errorf("fixed length: exit code %d, %d bytes", r.code, len(r.stdout))
+	}
 	if r := xdpxe(t, "object"); r.code != 1 {
 		t.Errorf("%+v", r)
 	}
