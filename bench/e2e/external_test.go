@@ -98,7 +98,7 @@ func TestOperatorLoadsTheObject(t *testing.T) {
 		t.Fatal(err)
 	}
 	load()
-	await(ctx, t, d, "served again", func(st *lab.Status) bool { return st.Interfaces[0].Tier == "native" })
+	await(ctx, t, d, "served again", func(st *lab.Status) bool { return st.Interfaces[0].State == "serving" })
 	answers()
 	if err := d.Stop(); err != nil {
 		t.Fatal(err)

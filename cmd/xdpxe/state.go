@@ -103,6 +103,8 @@ func (p *port) status(now time.Time) control.Interface {
 			st.State = "interface down"
 		case !o.facts.Carrier:
 			st.State = "no link"
+		case o.lastBeat.Load() == 0:
+			st.State = "starting" // nothing comes in before the first beat
 		}
 		i := o.path.Info()
 		st.Tier, st.ZeroCopy, st.Queues, st.Why = string(i.Tier), i.ZeroCopy, o.queues(), append(i.Why, i.Notes...)
