@@ -16,7 +16,7 @@ import (
 // finds out in which mode. Nothing is loaded, attached or removed.
 func (l *ladder) openExternal(spec *ebpf.CollectionSpec) error {
 	dir := filepath.Join(l.o.PinDir, l.f.Name)
-	load := fmt.Sprintf("load it with `xdp-loader load -n %s -p %s %s FILE`, FILE from `xdpxe object -o FILE`", bpf.ProgramName, dir, l.f.Name)
+	load := fmt.Sprintf("load it with `mkdir -p %s; xdp-loader load -n %s -p %s %s FILE`, FILE from `xdpxe object -o FILE`", filepath.Dir(dir), bpf.ProgramName, dir, l.f.Name)
 	a, err := inspect(l.f.Name, l.f.Index)
 	if err != nil {
 		return err
