@@ -22,20 +22,8 @@ func TestOperatorLoadsTheObject(t *testing.T) {
 	}
 	t.Parallel()
 	ctx := labtest.Context(t, patience)
-	l := labtest.New(t)
-	r, err := l.NewRack(ctx, lab.Flat)
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := l.MakeRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := r.AddBootServer()
-	if err != nil {
-		t.Fatal(err)
-	}
-	bpffs, err := l.MountBPF(server.Role)
+	r, server, root := labtest.BootServer(ctx, t)
+	bpffs, err := r.MountBPF(server.Role)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,19 +50,7 @@ func TestTeeBesideDHCPServer(t *testing.T) {
 	labtest.Need(t, true)
 	t.Parallel()
 	ctx := labtest.Context(t, patience)
-	l := labtest.New(t)
-	r, err := l.NewRack(ctx, lab.Flat)
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := l.MakeRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	node, err := r.AddBootServer()
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, node, root := labtest.BootServer(ctx, t)
 	dhcp, err := r.StartDHCP(ctx, node, nil)
 	if err != nil {
 		t.Fatal(err)

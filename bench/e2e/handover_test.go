@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -17,7 +16,6 @@ import (
 	"github.com/xdpxe/xdpxe/bench/lab"
 	"github.com/xdpxe/xdpxe/bench/lab/labtest"
 	"github.com/xdpxe/xdpxe/bench/port"
-	"github.com/xdpxe/xdpxe/loader/xsk/xsktest"
 )
 
 // firstRetry is when a PXE client asks again (PXE 2.1, figure 2-1: 4 seconds). A request
@@ -61,29 +59,8 @@ type loaded struct {
 
 func newLoaded(ctx context.Context, t *testing.T, what gun.What, datapath string) *loaded {
 	t.Helper()
-	l := labtest.New(t)
-	r, err := l.NewRack(ctx, lab.Flat)
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := l.MakeRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := r.AddBootServer()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// A veth delivers what XDP sends back only to an end that has a program (veth_xdp_flush).
-	if err := server.Switch.Do(func() error {
-		ifi, err := net.InterfaceByName(server.Port)
-		if err == nil {
-			xsktest.Redirect(t, xsktest.End{Name: ifi.Name, Index: ifi.Index}, xsktest.Native)
-		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	r, server, root := labtest.BootServer(ctx, t)
+	labtest.Polls(t, server)
 	c := lab.DaemonConfig{Root: root, Keep: true, Datapath: datapath}
 	if handOverRate(t) > calm { // the gun's machines ask more often than any does
 		c.Guard = "{enabled: false}"

@@ -22,10 +22,7 @@ func TestKernelAnswersFirmware(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// The switch's end of the cable takes what XDP sends only if it polls.
-			if err := node.Switch.Run("ethtool", "-K", node.Port, "gro", "on"); err != nil {
-				t.Fatal(err)
-			}
+			labtest.Polls(t, node)
 			d := start(ctx, t, node, lab.DaemonConfig{Root: root, Datapath: "native"})
 			if topology == lab.Relayed {
 				relay, err := r.StartRelay(ctx, []netip.Addr{r.DHCP.Addr, node.Addr}, nil)

@@ -75,6 +75,33 @@ func Rack(ctx context.Context, t *testing.T, topology lab.Topology) (r *lab.Rack
 	return r, root
 }
 
+// BootServer lays a flat rack with boot files and a place for a boot server, but
+// without a DHCP server.
+func BootServer(ctx context.Context, t *testing.T) (r *lab.Rack, node *lab.Node, root string) {
+	t.Helper()
+	l := New(t)
+	r, err := l.NewRack(ctx, lab.Flat)
+	if err == nil {
+		root, err = l.MakeRoot()
+	}
+	if err == nil {
+		node, err = r.AddBootServer()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, node, root
+}
+
+// Polls makes the switch's end of a node's cable take what XDP sends: a veth
+// throws it away at an end that does not poll.
+func Polls(t *testing.T, n *lab.Node) {
+	t.Helper()
+	if err := n.Switch.Run("ethtool", "-K", n.Port, "gro", "on"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // ShowOnFailure logs what a process wrote if the test fails.
 func ShowOnFailure(t *testing.T, p *lab.Process) {
 	t.Helper()
