@@ -4,6 +4,12 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpxe/xdpxe/bpf"
 )
 
 func TestDetachMistakes(t *testing.T) {
@@ -17,13 +23,29 @@ func TestDetachMistakes(t *testing.T) {
 	}
 }
 
-// The objects of package bpf put on an interface by hand are what is left of a
-// daemon whose descriptors something else still holds.
+// attachByHand puts the program on an interface by netlink, as what is left of a
+// daemon whose descriptors something else still holds. (iproute2 would pin the
+// object's maps, in whatever BPF file system it finds first.)
+func attachByHand(name string) error {
+	spec, err := bpf.LoadSpec()
+	if err != nil {
+		return err
+	}
+	coll, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return err
+	}
+	defer coll.Close()
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetXdpFdWithFlags(l, coll.Programs[bpf.ProgramName].FD(), unix.XDP_FLAGS_SKB_MODE)
+}
+
 func TestDetachLeftover(t *testing.T) {
 	ns := newNamespace(t)
-	attach := func() {
-		ns.run(t, "ip", "link", "set", "dev", "v0", "xdpgeneric", "obj", "../../bpf/pxe_bpfel.o", "sec", "xdp.frags")
-	}
+	attach := func() { ns.inside(t, func() error { return attachByHand("v0") }) }
 	runDir := t.TempDir()
 	attach()
 	r := ns.xdpxe(t, "detach", "-i", "v0", "--run-dir", runDir)
