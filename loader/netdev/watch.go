@@ -2,12 +2,14 @@ package netdev
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
-	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -103,15 +105,45 @@ func subscribe(family int, mask uint32, group int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "netlink"), nil
 }
 
+// genlHeader is struct genlmsghdr (linux/genetlink.h). The netlink library's own
+// has two bytes and is sent with four: the others are its neighbour's in memory.
+type genlHeader [4]byte
+
+func (h *genlHeader) Len() int          { return len(h) }
+func (h *genlHeader) Serialize() []byte { return h[:] }
+
+// ethtoolMonitor returns the number of the group that ethtool's changes are told to.
 func ethtoolMonitor() (group int, ok bool) {
-	family, err := netlink.GenlFamilyGet("ethtool")
-	if err != nil {
+	req := nl.NewNetlinkRequest(unix.GENL_ID_CTRL, 0)
+	req.AddData(&genlHeader{unix.CTRL_CMD_GETFAMILY, 1})
+	req.AddData(nl.NewRtAttr(unix.CTRL_ATTR_FAMILY_NAME, nl.ZeroTerminated("ethtool")))
+	messages, err := req.Execute(unix.NETLINK_GENERIC, 0)
+	if err != nil || len(messages) == 0 || len(messages[0]) < len(genlHeader{}) {
 		return 0, false
 	}
-	for _, g := range family.Groups {
-		if g.Name == "monitor" {
-			return int(g.ID), true
+	for _, g := range attributes(attribute(messages[0][len(genlHeader{}):], unix.CTRL_ATTR_MCAST_GROUPS)) {
+		name, id := attribute(g.Value, unix.CTRL_ATTR_MCAST_GRP_NAME), attribute(g.Value, unix.CTRL_ATTR_MCAST_GRP_ID)
+		if unix.ByteSliceToString(name) == "monitor" && len(id) == 4 {
+			return int(binary.NativeEndian.Uint32(id)), true
 		}
 	}
 	return 0, false
+}
+
+func attributes(b []byte) []syscall.NetlinkRouteAttr {
+	list, err := nl.ParseRouteAttr(b)
+	if err != nil {
+		return nil
+	}
+	return list
+}
+
+// attribute returns the first attribute of that kind, nil without one.
+func attribute(b []byte, kind uint16) []byte {
+	for _, a := range attributes(b) {
+		if a.Attr.Type&^unix.NLA_F_NESTED == kind {
+			return a.Value
+		}
+	}
+	return nil
 }
