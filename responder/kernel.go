@@ -43,8 +43,9 @@ func (s *Server) Answering(m *packet.Meta) (*dhcp.Responder, *dhcp.Link) {
 	return answers, links.find(m)
 }
 
-// voidTemplates lets no earlier answer hold.
-func (s *Server) voidTemplates() {
+// VoidTemplates lets no earlier answer of the kernel hold: what the decisions
+// rest on has changed. It waits for nobody who waits for a store or the network.
+func (s *Server) VoidTemplates() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.kernels {

@@ -115,7 +115,12 @@ func (r *reader) schema(c *Config) map[string]setter {
 		"kernel":         r.section(map[string]setter{"answers": r.oneOf(&c.Kernel.Answers, KernelAuto, KernelOff)}),
 		"heartbeat":      r.duration(&c.Heartbeat, MinHeartbeat, MaxHeartbeat),
 		"bpffs":          r.optionalPath(&c.BPFFS),
-		"control":        r.absolute(&c.Control),
+		"control":        r.control(&c.Control),
+		"api":            r.api(&c.API),
+		"store":          r.store(c),
+		"server":         r.section(map[string]setter{"name": r.serverName(&c.Server)}),
+		"deployments":    r.section(r.deployments(&c.Deployments)),
+		"webhooks":       r.webhooks(&c.Webhooks),
 		"root":           r.directory(&c.Root),
 		"clients":        r.prefixes(&c.Clients, false),
 		"vendor-classes": r.replaced(&c.VendorClasses),
@@ -269,6 +274,7 @@ func (r *reader) finish(c *Config) {
 	}
 	r.order(&c.TFTP.Retransmit)
 	r.checkGuard(&c.Guard)
+	r.placeStore(c)
 	err := c.compile()
 	if err == nil {
 		c.warn()

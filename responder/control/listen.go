@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,14 +19,33 @@ import (
 var ErrInUse = errors.New("another daemon answers there")
 
 const (
-	dirMode    = 0o755
-	socketMode = 0o660
-	maxPath    = len(syscall.RawSockaddrUnix{}.Path) - 1 // unix(7): with the final zero
+	dirMode     = 0o755
+	defaultMode = 0o660
+	maxPath     = len(syscall.RawSockaddrUnix{}.Path) - 1 // unix(7): with the final zero
 )
 
-// Listen opens the control socket at path, which its owner and group may use.
-// A missing directory is made. A socket that nobody answers on is taken over;
-// anything else at path is left alone and is an error. The caller runs Serve.
+// ErrNoGroup is wrapped by Listen when this host has no such group.
+var ErrNoGroup = errors.New("no such group")
+
+// groupOf returns the number of a group, -1 of the empty one.
+func groupOf(name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	if gid, err := strconv.ParseUint(name, 10, 31); err == nil {
+		return int(gid), nil
+	}
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %s", ErrNoGroup, name)
+	}
+	return strconv.Atoi(g.Gid)
+}
+
+// Listen opens the control socket at path, which its owner and group may use, or
+// whom opts.Mode and opts.Group say. A missing directory is made. A socket that
+// nobody answers on is taken over; anything else at path is left alone and is an
+// error. The caller runs Serve.
 func Listen(path string, opts Options) (*Server, error) {
 	if len(path) > maxPath {
 		return nil, fmt.Errorf("control socket %s: the path has %d bytes, a unix socket's at most %d", path, len(path), maxPath)
@@ -47,11 +67,18 @@ func Listen(path string, opts Options) (*Server, error) {
 	if err := removeStale(path); err != nil {
 		return nil, fmt.Errorf("control socket %s: %w", path, err)
 	}
+	if opts.Mode == 0 {
+		opts.Mode = defaultMode
+	}
+	gid, err := groupOf(opts.Group)
+	if err != nil {
+		return nil, fmt.Errorf("control socket %s: %w", path, err)
+	}
 	// Mode of the descriptor before bind is the mode of the file (net/unix/af_unix.c,
-	// unix_bind_bsd): at no time is it open to more than the umask and this allow.
+	// unix_bind_bsd): until it has its group, it is open to the owner alone.
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var chmodErr error
-		if err := c.Control(func(fd uintptr) { chmodErr = syscall.Fchmod(int(fd), socketMode) }); err != nil {
+		if err := c.Control(func(fd uintptr) { chmodErr = syscall.Fchmod(int(fd), 0o600) }); err != nil {
 			return err
 		}
 		return chmodErr
@@ -60,7 +87,13 @@ func Listen(path string, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	if err := os.Chmod(path, socketMode); err != nil { // the group's bits again, which umask took
+	if gid >= 0 {
+		if err := os.Chown(path, -1, gid); err != nil {
+			l.Close()
+			return nil, fmt.Errorf("control socket: %w: to give it to group %s, run as root or as a member (SupplementaryGroups= in the unit)", err, opts.Group)
+		}
+	}
+	if err := os.Chmod(path, opts.Mode); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("control socket: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -34,7 +35,9 @@ const (
 // Options says what the server shows.
 type Options struct {
 	Source Source
-	Tap    Tap // nil: no captures
+	Tap    Tap         // nil: no captures
+	Mode   fs.FileMode // of the socket; 0: 0660
+	Group  string      // of the socket, by name or number; empty: the process's
 	Logger *zap.Logger
 }
 
