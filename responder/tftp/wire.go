@@ -63,6 +63,12 @@ func refusal(o Outcome) (code uint16, text string, ok bool) {
 		return codeNotFound, "is a directory", true
 	case BadName, OutsideRoot, NoPermission, NotRegular:
 		return codeAccess, "access refused", true
+	case Refused:
+		return codeAccess, "not for this client", true
+	case BadTemplate:
+		return codeUndefined, "file cannot be made: see the server's log", true
+	case Withheld:
+		return codeUndefined, "the last block is withheld", true
 	case WriteRefused:
 		return codeAccess, "this server is read-only", true
 	case Exists:
