@@ -42,8 +42,8 @@ type Grant struct {
 }
 
 // Follower hears how one transfer goes. Its methods are called beside the event
-// loops, one after the other: Began first, and Ended last unless the process is
-// gone or has left the transfer to the next one.
+// loops, one after the other: Began first, unless there is no such file, and Ended
+// last, unless the process is gone or has left the transfer to the next one.
 type Follower interface {
 	Began(size int64)
 	// Moved is called at most once a second.

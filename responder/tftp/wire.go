@@ -3,6 +3,7 @@ package tftp
 import (
 	"encoding/binary"
 	"strconv"
+	"strings"
 )
 
 // Opcodes (RFC 1350, 2347).
@@ -50,6 +51,22 @@ func appendError(b []byte, code uint16, text string) []byte {
 	b = append(b, 0, opERROR, byte(code>>8), byte(code))
 	b = append(b, text...)
 	return append(b, 0)
+}
+
+// maxText bounds the text of an ERROR, so that it fits any link.
+const maxText = 200
+
+// plain returns text as an ERROR can carry it, or another one if it is empty.
+func plain(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f {
+			return '?'
+		}
+		return r
+	}, text[:min(len(text), maxText)])
 }
 
 // refusal returns what the client is told about an outcome; ok is false where it is told nothing.
