@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/xdpxe/xdpxe/responder/deploy"
+	"github.com/xdpxe/xdpxe/responder/history"
 	"github.com/xdpxe/xdpxe/responder/tftp"
 )
 
@@ -32,7 +33,7 @@ func (f *follower) Holds() bool {
 // Began tells the catalogue nothing yet: many clients ask for a size and no more.
 func (f *follower) Began(size int64) {
 	f.event.Size = size
-	f.hear(Transfer{Running: true})
+	f.hear(history.Running, "")
 }
 
 func (f *follower) Moved(acknowledged int64) {
@@ -54,7 +55,7 @@ func (f *follower) Ended(e tftp.Ending) {
 	if why == "" && !e.Confirmed {
 		why = e.Outcome.String()
 	}
-	f.hear(Transfer{Outcome: e.Outcome, Why: e.Why})
+	f.hear(e.Outcome.String(), e.Why)
 	switch {
 	case e.Outcome == tftp.Probe && !f.noted:
 	case e.Confirmed:
@@ -83,12 +84,6 @@ func (f *follower) note(kind deploy.EventKind, message string) {
 }
 
 // hear tells the history.
-func (f *follower) hear(t Transfer) {
-	if f.gate.cfg.Heard == nil {
-		return
-	}
-	full := f.of.transfer()
-	full.Running, full.Outcome, full.Why = t.Running, t.Outcome, t.Why
-	full.Sent, full.Size, full.Time = f.event.Sent, f.event.Size, f.gate.cfg.Now()
-	f.gate.cfg.Heard(full)
+func (f *follower) hear(outcome, why string) {
+	f.gate.tell(&f.of, history.FileTransfer{Outcome: outcome, Why: why, Sent: f.event.Sent, Size: f.event.Size})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/xdpxe/xdpxe/responder/binding"
 	"github.com/xdpxe/xdpxe/responder/content"
 	"github.com/xdpxe/xdpxe/responder/deploy"
+	"github.com/xdpxe/xdpxe/responder/history"
 	"github.com/xdpxe/xdpxe/responder/policy"
 	"github.com/xdpxe/xdpxe/responder/script"
 	"github.com/xdpxe/xdpxe/responder/tftp"
@@ -27,37 +28,26 @@ type Catalogue interface {
 	Note(run deploy.RunID, e deploy.Event, now time.Time)
 }
 
+// History takes what is to be known of a machine's transfers: history.History does.
+type History interface {
+	Transfer(t *history.FileTransfer, now time.Time)
+}
+
 // Config is what a Gate is made of.
 type Config struct {
 	Names     Names
 	Catalogue Catalogue // nil: nothing is ever deployed
 	Server    string    // this server's name, among all that share the catalogue
 	// Token makes what an installer shows when it calls back; nil: none can.
-	Token func(deploy.RunID) (string, error)
-	// Heard takes what is to be known of a machine's transfers; nil: nobody wants it.
-	// It must be quick.
-	Heard func(Transfer)
-	Now   func() time.Time // nil: time.Now
+	Token   func(deploy.RunID) (string, error)
+	History History          // nil: nobody wants to know
+	Now     func() time.Time // nil: time.Now
 }
 
 // Settings are the part of the configuration that may change while the Gate is in use.
 type Settings struct {
 	Policy *policy.Snapshot
 	Strict bool // a client gets what its profile allows, and nothing else
-}
-
-// Transfer is one that begins or has ended, or a request that was refused.
-type Transfer struct {
-	Machine    binding.Machine
-	Address    netip.Addr
-	File       string
-	Running    bool         // it has just begun; else
-	Outcome    tftp.Outcome // is how it ended
-	Why        string       // in more words; may be empty
-	Sent, Size int64
-	Deployment string // id; empty: none
-	Profile    string
-	Time       time.Time
 }
 
 // Gate is a tftp.Gate. Its methods are safe for concurrent use.
@@ -114,24 +104,34 @@ func (g *Gate) Open(o tftp.Opening) tftp.Grant {
 	c := client{Opening: o, now: g.cfg.Now(), path: path, address: o.Client.Addr().Unmap()}
 	c.machine, c.known = g.cfg.Names.Who(c.address, c.now)
 	grant := g.open(&c, set)
-	if grant.How != 0 && c.known && g.cfg.Heard != nil {
-		t := c.transfer()
-		t.Outcome, t.Why = grant.How, grant.Text
+	if grant.How != 0 {
+		t := history.FileTransfer{Outcome: grant.How.String(), Why: grant.Text}
 		if grant.Err != nil {
 			t.Why = grant.Err.Error()
 		}
-		g.cfg.Heard(t)
+		g.tell(&c, t)
 	}
 	return grant
 }
 
+// tell lets the history know what became of a known client's request.
+func (g *Gate) tell(c *client, t history.FileTransfer) {
+	if g.cfg.History == nil || !c.known {
+		return
+	}
+	t.Client, t.Address, t.File = c.machine.Client(), c.address, c.path
+	t.Profile, t.Deployment, t.Server = c.profile, c.run.ID, g.cfg.Server
+	g.cfg.History.Transfer(&t, g.cfg.Now())
+}
+
 func (g *Gate) open(c *client, set *Settings) tftp.Grant {
+	_, isTemplate := cutTemplate(c.path)
 	switch {
 	case c.Write && set.Strict:
 		return tftp.Grant{How: tftp.WriteRefused, Text: textWrites}
 	case c.Write:
 		return tftp.Grant{}
-	case strings.HasSuffix(strings.ToLower(c.path), templateSuffix):
+	case isTemplate:
 		return tftp.Grant{How: tftp.NotFound}
 	case strings.EqualFold(c.path, policy.ExitScript):
 		return tftp.Grant{Content: []byte(exitScript)}
@@ -143,7 +143,7 @@ func (g *Gate) open(c *client, set *Settings) tftp.Grant {
 		return tftp.Grant{How: tftp.Refused, Text: text}
 	}
 	grant := g.fill(c)
-	if grant.How == 0 && c.known && (c.deployment != nil || g.cfg.Heard != nil) {
+	if grant.How == 0 && c.known && (c.deployment != nil || g.cfg.History != nil) {
 		c.nbp = g.bootProgram(c, set)
 		grant.Follow = g.follow(c)
 	}
@@ -168,9 +168,4 @@ func (g *Gate) deployed(c *client) bool {
 		c.deployment, c.run, c.profile = d, run, d.Profile
 	}
 	return true
-}
-
-// transfer is what there is to hear of a client's transfer.
-func (c *client) transfer() Transfer {
-	return Transfer{Machine: c.machine, Address: c.address, File: c.path, Profile: c.profile, Deployment: c.run.ID, Time: c.now}
 }

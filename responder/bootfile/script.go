@@ -14,8 +14,8 @@ import (
 	"github.com/xdpxe/xdpxe/responder/tftp"
 )
 
-// templateSuffix ends the names of templates.
-const templateSuffix = ".tmpl"
+// TemplateSuffix ends the names of templates.
+const TemplateSuffix = ".tmpl"
 
 // Bounds of templates.
 const (
@@ -40,7 +40,7 @@ type parsedID struct {
 // fill grants the file that a client asked for, made from a template if there
 // is one.
 func (g *Gate) fill(c *client) tftp.Grant {
-	f, err := c.Root.Lookup(c.path + templateSuffix)
+	f, err := c.Root.Lookup(c.path + TemplateSuffix)
 	switch {
 	case errors.Is(err, content.ErrNotFound), errors.Is(err, content.ErrIsDir), errors.Is(err, content.ErrBadName):
 		return tftp.Grant{} // the file itself
