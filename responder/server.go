@@ -30,6 +30,7 @@ type Server struct {
 	journal   *Journal
 	diagnoses *Diagnoses
 	taps      taps
+	observers []Observer // not changed once requests come
 
 	mu       sync.Mutex
 	counters map[countKey]*counters

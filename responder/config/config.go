@@ -96,6 +96,7 @@ type TFTP struct {
 	SinglePort   bool      // answers come from Port
 	Networks     []TFTPNetwork
 	Netascii     bool     // serve reads in mode netascii
+	StrictFiles  bool     // a client may fetch what its profile allows, and nothing else
 	Uploads      *Uploads // nil: none are taken
 
 	Queue       int   // requests that wait for a place

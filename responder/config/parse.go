@@ -137,6 +137,7 @@ func (r *reader) schema(c *Config) map[string]setter {
 			"single-port":   r.boolean(&c.TFTP.SinglePort),
 			"networks":      r.networks(&c.TFTP.Networks),
 			"netascii":      r.boolean(&c.TFTP.Netascii),
+			"strict-files":  r.boolean(&c.TFTP.StrictFiles),
 			"uploads":       r.uploads(&c.TFTP.Uploads),
 			"queue":         r.number(&c.TFTP.Queue, 0, maxQueue),
 			"burst":         r.autoNumber(&c.TFTP.Burst, 1, maxWindow),
