@@ -130,7 +130,7 @@ func TestAnswered(t *testing.T) {
 	}
 
 	tab.Answered(mac(1), uuid(1), "x64-uefi", "other", "", nil, t0.Add(2*time.Second)) // the last answer counts
-	if m, ok = tab.Who(addr, t0.Add(2*time.Second)); !ok || m.Profile != "other" || m.Deployment != "" || m.CircuitID != nil {
+	if m, ok = tab.Who(addr, t0.Add(2*time.Second)); !ok || m.Profile != "other" || m.Deployment != "" || string(m.CircuitID) != "port 7" {
 		t.Errorf("after another answer: %+v", m)
 	}
 	tab.Answered(nil, nil, "x64-uefi", "linux", "", nil, t0)                   // nobody
