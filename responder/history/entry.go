@@ -29,11 +29,11 @@ type Entry struct {
 	Tier   string
 	Arch   string
 	IPXE   bool       // it asked as iPXE, where that is known
-	From   netip.Addr // where it asked from; of a transfer: its address
+	From   netip.Addr // its address, as it says or asks for: of a DISCOVER 0.0.0.0
 	Relay  netip.Addr
 	Reason string // "answered", or why there was silence
 
-	Detail     string // for people
+	Detail     string // a word that says more than Reason; of a transfer or note: a text for people
 	Rule       string
 	Profile    string
 	Deployment string // id
