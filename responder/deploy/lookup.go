@@ -15,7 +15,7 @@ func (s *Snapshot) RunOf(id string, c Client) (d *Deployment, run RunID, ok bool
 	if !ok {
 		return nil, RunID{}, false
 	}
-	mac, uuid := c.identities()
+	mac, uuid := c.Identities()
 	for _, machine := range [...]Identity{mac, uuid.key()} {
 		if !machine.IsZero() && s.names(n, machine) {
 			return n.d, RunID{id, machine}, true
