@@ -33,10 +33,16 @@ const (
 
 // Options says what the server shows.
 type Options struct {
-	Source Source
-	Tap    Tap // nil: no captures
-	Logger *zap.Logger
+	Source  Source
+	Tap     Tap          // nil: no captures
+	Handler http.Handler // the rest of /v1/; nil: there is none
+	Mode    fs.FileMode  // of the socket; 0: DefaultMode
+	Group   string       // that the socket belongs to; empty: the daemon's
+	Logger  *zap.Logger
 }
+
+// DefaultMode lets the socket's owner and group use it.
+const DefaultMode fs.FileMode = 0o660
 
 // Server answers on the control socket.
 type Server struct {
