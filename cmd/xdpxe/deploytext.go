@@ -7,30 +7,28 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xdpxe/xdpxe/responder/api"
 	"github.com/xdpxe/xdpxe/responder/deploy"
 )
 
-// names are what operators call machines, by identity.
-type names map[deploy.Identity]string
-
-// of is a machine with its name.
-func (n names) of(id deploy.Identity) string {
-	if name := n[id]; name != "" {
-		return id.String() + " (" + name + ")"
+// named is a machine with what operators call it.
+func named(id deploy.Identity, name string) string {
+	if name == "" {
+		return id.String()
 	}
-	return id.String()
+	return id.String() + " (" + name + ")"
 }
 
-// target is whom a deployment is for.
-func (n names) target(t deploy.Target) string {
-	if t.Group != "" {
-		return t.String()
+// forText is whom a deployment is for.
+func forText(st *deploy.Status) string {
+	if st.Target.Group != "" {
+		return st.Target.String()
 	}
-	return n.of(t.Machine())
+	return named(st.Target.Machine(), st.Name)
 }
 
 // nextText says what comes of a deployment that was just created.
-func nextText(d *deploy.Deployment, now time.Time) string {
+func nextText(d *api.NewDeployment, now time.Time) string {
 	who, when := "it boots", "at its next network boot"
 	if d.Target.Group != "" {
 		who, when = "each machine of the group boots", "at its next network boot"
@@ -104,7 +102,7 @@ func runText(r *deploy.Run) string {
 }
 
 // deploymentRows is the table of a list.
-func deploymentRows(list []deploy.Status, n names, now time.Time) [][]string {
+func deploymentRows(list []deploy.Status, now time.Time) [][]string {
 	rows := [][]string{{"ID", "FOR", "PROFILE", "USE", "STATE", "SINCE", "REASON"}}
 	for i := range list {
 		st := &list[i]
@@ -115,7 +113,7 @@ func deploymentRows(list []deploy.Status, n names, now time.Time) [][]string {
 		case st.Run.State == deploy.Waiting && st.NotBefore.After(now):
 			reason = orOther(reason, "its window opens "+ago(now, st.NotBefore))
 		}
-		rows = append(rows, []string{st.ID, n.target(st.Target), st.Profile, useText(&st.Deployment), stateText(st), since, reason})
+		rows = append(rows, []string{st.ID, forText(st), st.Profile, useText(&st.Deployment), stateText(st), since, reason})
 	}
 	return rows
 }
@@ -128,9 +126,9 @@ func orOther(text, other string) string {
 }
 
 // deploymentFacts is all that is known of a deployment.
-func deploymentFacts(st *deploy.Status, n names, now time.Time) facts {
+func deploymentFacts(st *deploy.Status, now time.Time) facts {
 	var f facts
-	f.add("for", n.target(st.Target))
+	f.add("for", forText(st))
 	f.add("profile", st.Profile)
 	use := useText(&st.Deployment)
 	if st.Once {
@@ -208,11 +206,11 @@ func markText(m deploy.Mark, now time.Time) string {
 }
 
 // groupRunRows is the table of a group's machines.
-func groupRunRows(runs []deploy.GroupRun, n names, now time.Time) [][]string {
+func groupRunRows(runs []deploy.GroupRun, now time.Time) [][]string {
 	rows := [][]string{{"MACHINE", "STATE", "SINCE", "SERVER", "REASON"}}
 	for i := range runs {
 		r := &runs[i].Run
-		rows = append(rows, []string{n.of(runs[i].Machine), runText(r), ago(now, r.Since), orDash(r.Server), r.Reason})
+		rows = append(rows, []string{named(runs[i].Machine, runs[i].Name), runText(r), ago(now, r.Since), orDash(r.Server), r.Reason})
 	}
 	return rows
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/xdpxe/xdpxe/cmd/internal/fault"
 	"github.com/xdpxe/xdpxe/responder/api"
 	"github.com/xdpxe/xdpxe/responder/api/client"
 	"github.com/xdpxe/xdpxe/responder/config"
@@ -99,16 +100,33 @@ var problemHints = map[string]string{
 	api.CodeUnavailable:  `"xdpxe status" says what is wrong with the store`,
 }
 
-// apiError makes an error of the API one for people.
-func apiError(err error) error {
+// ask makes a command's function of one that asks the daemon.
+func (r *remote) ask(do func(cmd *cobra.Command, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := r.client()
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return r.fault(do(cmd, c, args))
+	}
+}
+
+// fault says whose fault an error of the API is, and what to do.
+func (r *remote) fault(err error) error {
 	p := (*api.Problem)(nil)
 	switch {
-	case err == nil:
-		return nil
-	case !errors.As(err, &p):
+	case err == nil, errors.As(err, new(*fault.Error)):
+		return err
+	case errors.As(err, &p):
+		if p.Status >= 500 || p.Code == api.CodeUnauthorized {
+			return machineError(err, problemHints[p.Code])
+		}
+		return userError(p, problemHints[p.Code]) // which daemon says so does not matter
+	case r.server == "" && (errors.Is(err, control.ErrNoDaemon) || errors.Is(err, fs.ErrPermission)):
 		return daemonError(err)
-	case p.Status >= 500, p.Code == api.CodeUnauthorized:
-		return machineError(err, problemHints[p.Code])
+	case errors.Is(err, control.ErrNoDaemon):
+		return machineError(err, "is \"xdpxe serve\" running there, with api: in its configuration, on that port?")
 	}
-	return userError(p, problemHints[p.Code]) // where it comes from does not matter
+	return err
 }
