@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/xdpxe/xdpxe/responder/deploy"
 	"github.com/xdpxe/xdpxe/responder/fleet"
 	"github.com/xdpxe/xdpxe/responder/fleet/membership"
@@ -28,8 +30,8 @@ type Options struct {
 	// Explain says what the daemon would do with a client. An error is the
 	// query's: a deploy.Invalid that names the parameter.
 	Explain func(Query) (*Explanation, error)
-	// Now is the clock; nil: time.Now.
-	Now func() time.Time
+	Now     func() time.Time // the clock; nil: time.Now
+	Log     *zap.Logger      // who changes what; nil: nowhere
 }
 
 // Fleet is this server's membership.

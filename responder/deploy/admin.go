@@ -21,19 +21,22 @@ func (c *Catalogue) Approve(ctx context.Context, id Identity, rev store.Rev, pro
 	})
 }
 
-// Describe gives a machine a name and a note.
-func (c *Catalogue) Describe(ctx context.Context, id Identity, rev store.Rev, name, note string) error {
-	if name != "" {
-		if err := checkName("name", name); err != nil {
+// Describe gives a machine a name and a note; nil: it keeps the one it has.
+func (c *Catalogue) Describe(ctx context.Context, id Identity, rev store.Rev, name, note *string) error {
+	if name != nil && *name != "" {
+		if err := checkName("name", *name); err != nil {
 			return err
 		}
 	}
 	return c.changeMachine(ctx, id, rev, true, func(m *Machine) bool {
-		if m.Name == name && m.Note == note {
-			return false
+		was := *m
+		if name != nil {
+			m.Name = *name
 		}
-		m.Name, m.Note = name, clipTo(note)
-		return true
+		if note != nil {
+			m.Note = clipTo(*note)
+		}
+		return m.Name != was.Name || m.Note != was.Note
 	})
 }
 
