@@ -50,10 +50,13 @@ func newOffice(t *testing.T, edit func(*api.Options)) *office {
 		Self: func() fleet.Member {
 			return fleet.Member{Name: "boot1", Version: "v1.2.3", Addresses: []string{"198.51.100.2"}, Since: start.Add(-time.Hour)}
 		},
-		Timeline:  timeline,
-		Subscribe: func() api.Stream { joined(); return api.Stream{Events: o.events, Dropped: func() uint64 { return 0 }, Cancel: func() {}} },
-		Explain:   explainDeployed,
-		Now:       func() time.Time { return start },
+		Timeline: timeline,
+		Subscribe: func() api.Stream {
+			joined()
+			return api.Stream{Events: o.events, Dropped: func() uint64 { return 0 }, Cancel: func() {}}
+		},
+		Explain: explainDeployed,
+		Now:     func() time.Time { return start },
 	}
 	if edit != nil {
 		edit(&opts)

@@ -96,7 +96,7 @@ func newDeployAddCommand(r *remote, now clock) *cobra.Command {
 
 // deployments are what the flags and their file ask for.
 func (f *addFlags) deployments(in io.Reader, now time.Time) ([]api.NewDeployment, error) {
-	var targets []target
+	var targets []recipient
 	if f.file != "" {
 		name, text, err := readInput(f.file, in)
 		if err != nil {
@@ -162,8 +162,8 @@ func (f *addFlags) describing() string {
 }
 
 // named are the targets that flags name.
-func (f *addFlags) named() ([]target, error) {
-	var targets []target
+func (f *addFlags) named() ([]recipient, error) {
+	var targets []recipient
 	for _, text := range f.macs {
 		id, err := deploy.ParseIdentity(text)
 		if err == nil && id.IsUUID() {
@@ -172,7 +172,7 @@ func (f *addFlags) named() ([]target, error) {
 		if err != nil {
 			return nil, userError(fmt.Errorf("--mac: %w", err), "")
 		}
-		targets = append(targets, target{Target: targetOf(id)})
+		targets = append(targets, recipient{Target: targetOf(id)})
 	}
 	for _, text := range f.uuids {
 		id, err := deploy.ParseIdentity(text)
@@ -182,10 +182,10 @@ func (f *addFlags) named() ([]target, error) {
 		if err != nil {
 			return nil, userError(fmt.Errorf("--uuid: %w", err), "")
 		}
-		targets = append(targets, target{Target: targetOf(id)})
+		targets = append(targets, recipient{Target: targetOf(id)})
 	}
 	if f.group != "" {
-		targets = append(targets, target{Target: deploy.Target{Group: f.group}})
+		targets = append(targets, recipient{Target: deploy.Target{Group: f.group}})
 	}
 	return targets, nil
 }

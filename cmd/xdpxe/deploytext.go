@@ -137,7 +137,7 @@ func deploymentFacts(st *deploy.Status, now time.Time) facts {
 	f.add("use", use)
 	f.add("window", windowText(st, now))
 	for _, name := range slices.Sorted(maps.Keys(st.Variables)) {
-		f.add("variable", "%s = %s", name, st.Variables[name])
+		f.addf("variable", "%s = %s", name, st.Variables[name])
 	}
 	f.add("note", st.Note)
 	f.add("created", markText(deploy.Mark{Time: st.Created, By: st.By}, now))
@@ -157,7 +157,7 @@ func runFacts(r *deploy.Run, now time.Time) facts {
 	f.add("since", atAgo(now, r.Since))
 	f.add("reason", r.Reason)
 	if r.File != "" {
-		f.add("file", "%s, %s of %s", r.File, bytesText(uint64(max(r.Sent, 0))), sizeText(r.Size))
+		f.addf("file", "%s, %s of %s", r.File, bytesText(uint64(max(r.Sent, 0))), sizeText(r.Size))
 	}
 	if !r.Booted.IsZero() {
 		f.add("booted", atAgo(now, r.Booted))

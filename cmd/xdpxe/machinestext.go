@@ -53,7 +53,7 @@ func machineFacts(m *deploy.MachineStatus, now time.Time) facts {
 	f.add("note", m.Note)
 	switch {
 	case m.Ignored != nil:
-		f.add("ignored", "%s, since %s", m.Ignored.Pattern, markText(m.Ignored.Mark, now))
+		f.addf("ignored", "%s, since %s", m.Ignored.Pattern, markText(m.Ignored.Mark, now))
 	case m.Held:
 		f.add("held", "not answered until it is approved: xdpxe machines approve "+m.ID.String())
 	}
@@ -62,14 +62,14 @@ func machineFacts(m *deploy.MachineStatus, now time.Time) facts {
 		if a.Profile != "" {
 			profile = "with profile " + a.Profile
 		}
-		f.add("approved", "%s, since %s", profile, markText(a.Mark, now))
+		f.addf("approved", "%s, since %s", profile, markText(a.Mark, now))
 	}
 	f.add("groups", strings.Join(m.Groups, ", "))
 	if !m.UUID.IsZero() && m.UUID != m.ID {
 		f.add("uuid", m.UUID.String())
 	}
 	if len(m.Shared) > 0 {
-		f.add("uuid also of", "%s: the ports of one machine, or a vendor's mistake; deploy by hardware address", identities(m.Shared))
+		f.addf("uuid also of", "%s: the ports of one machine, or a vendor's mistake; deploy by hardware address", identities(m.Shared))
 	}
 	f.add("arch", m.Arch)
 	f.add("vendor class", m.VendorClass)
@@ -77,7 +77,7 @@ func machineFacts(m *deploy.MachineStatus, now time.Time) facts {
 	if m.Tries > 0 {
 		f.add("first seen", atAgo(now, m.FirstSeen))
 		f.add("last seen", atAgo(now, m.LastSeen))
-		f.add("requests", "about %d", m.Tries)
+		f.addf("requests", "about %d", m.Tries)
 	}
 	return f
 }

@@ -26,15 +26,13 @@ func writeTable(w io.Writer, indent string, rows [][]string) error {
 // facts are lines of a name and what is to say of it; those without anything are left out.
 type facts [][]string
 
-func (f *facts) add(name, format string, args ...any) {
-	text := format
-	if len(args) > 0 {
-		text = fmt.Sprintf(format, args...)
-	}
+func (f *facts) add(name, text string) {
 	if text != "" {
 		*f = append(*f, []string{name, text})
 	}
 }
+
+func (f *facts) addf(name, format string, args ...any) { f.add(name, fmt.Sprintf(format, args...)) }
 
 // clean is text that is fit for a terminal.
 func clean(text string) string {

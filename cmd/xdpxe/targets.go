@@ -17,8 +17,8 @@ import (
 // maxInput bounds a list of machines or deployments, in bytes.
 const maxInput = 64 << 20
 
-// target is whom a deployment is for, and what is its own only.
-type target struct {
+// recipient is whom a deployment is for, and what is its own only.
+type recipient struct {
 	deploy.Target
 	vars map[string]string
 }
@@ -66,8 +66,8 @@ func isJSON(text []byte) bool {
 // parseTargets reads one machine per line, with variables of its own behind it:
 //
 //	52:54:00:12:34:56 hostname=web1
-func parseTargets(name string, text []byte) ([]target, error) {
-	var targets []target
+func parseTargets(name string, text []byte) ([]recipient, error) {
+	var targets []recipient
 	lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
 	lines.Buffer(nil, maxInput)
 	for n := 1; lines.Scan(); n++ {
@@ -84,7 +84,7 @@ func parseTargets(name string, text []byte) ([]target, error) {
 		if err != nil {
 			return nil, mistake(words[0], err)
 		}
-		t := target{Target: targetOf(id)}
+		t := recipient{Target: targetOf(id)}
 		for _, word := range words[1:] {
 			if t.vars, err = addVariable(t.vars, word); err != nil {
 				return nil, mistake(word, err)
