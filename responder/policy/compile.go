@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // What a vendor class prefix may be: the XDP program compares them too (bpf/abi.h).
