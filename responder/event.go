@@ -30,6 +30,12 @@ type Event struct {
 	File    string
 	Notes   dhcp.Note
 	Other   netip.Addr // the other server that a note is about
+
+	Style      policy.Style // of an answer
+	Deployment string       // the id of the one that Profile is of
+	Detail     string       // a word that says more than Reason
+	Track      bool         // see policy.Decision
+	Address    netip.Addr   // the client's, as it says: see dhcp.Result
 }
 
 // event makes the Event of one handled request.
@@ -39,7 +45,8 @@ func event(now time.Time, iface, tier string, in *packet.Packet, res *dhcp.Resul
 		MAC: res.MAC, MACLen: res.MACLen, UUID: res.UUID, HasUUID: res.HasUUID, XID: res.XID,
 		Src: in.Src, Relay: res.Relay, Arch: res.Decision.Arch,
 		Rule: res.Decision.Rule, Profile: res.Decision.Profile, File: res.Decision.File,
-		Notes: res.Notes, Other: res.Other,
+		Notes: res.Notes, Other: res.Other, Address: res.Address, Style: res.Decision.Style,
+		Deployment: res.Decision.Deployment, Detail: res.Decision.Detail, Track: res.Decision.Track,
 	}
 }
 

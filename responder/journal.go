@@ -150,6 +150,12 @@ func (e *Event) fields() []zap.Field {
 	if e.Reason != packet.Answered {
 		f = append(f, zap.Stringer("reason", e.Reason))
 	}
+	if e.Detail != "" {
+		f = append(f, zap.String("detail", e.Detail))
+	}
+	if e.Deployment != "" {
+		f = append(f, zap.String("deployment", e.Deployment))
+	}
 	if e.Rule != "" {
 		f = append(f, zap.String("rule", e.Rule))
 	}

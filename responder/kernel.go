@@ -16,6 +16,7 @@ const TierKernel = "kernel"
 type kernel struct {
 	*publish.Publisher
 	filter logFilter // of who reads the kernel's events
+	event  Event     // the last one, in a place that observers can be shown
 }
 
 // Publisher returns the interface's publisher of templates. It outlives
@@ -43,8 +44,10 @@ func (s *Server) Answering(m *packet.Meta) (*dhcp.Responder, *dhcp.Link) {
 	return answers, links.find(m)
 }
 
-// voidTemplates lets no earlier answer hold.
-func (s *Server) voidTemplates() {
+// VoidTemplates lets no earlier answer of the kernel's hold: to be called when
+// something that decisions rest on has changed and is in force. Once it returns,
+// requests are decided anew.
+func (s *Server) VoidTemplates() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.kernels {
@@ -101,6 +104,17 @@ func (s *Server) Told(iface string, e *KernelEvent) {
 		s.journal.dropped.Add(1)
 		return
 	}
+	d := &f.Decision
+	k.event = Event{
+		Time: e.Time, Iface: iface, Tier: TierKernel, Stage: f.Stage, Reason: f.Reason,
+		MAC: e.MAC, MACLen: macLen, UUID: e.UUID, HasUUID: e.HasUUID, XID: e.XID,
+		Src: e.Src, Relay: e.Relay, Arch: d.Arch, Rule: d.Rule, Profile: d.Profile, File: d.File,
+		Style: d.Style, Deployment: d.Deployment, Detail: d.Detail, Track: d.Track,
+	}
+	if f.Stage == dhcp.StageBootServer {
+		k.event.Address = e.Src.Addr() // which ciaddr is too, if it is set
+	}
+	s.observe(&k.event, nil)
 	if !k.filter.pass(e.Time, e.MAC[:macLen], f.Stage, f.Reason, 0) {
 		return
 	}
@@ -108,10 +122,5 @@ func (s *Server) Told(iface string, e *KernelEvent) {
 		s.journal.dropped.Add(1)
 		return
 	}
-	d := &f.Decision
-	s.journal.offer(Event{
-		Time: e.Time, Iface: iface, Tier: TierKernel, Stage: f.Stage, Reason: f.Reason,
-		MAC: e.MAC, MACLen: macLen, UUID: e.UUID, HasUUID: e.HasUUID, XID: e.XID,
-		Src: e.Src, Relay: e.Relay, Arch: d.Arch, Rule: d.Rule, Profile: d.Profile, File: d.File,
-	})
+	s.journal.offer(k.event)
 }

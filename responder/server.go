@@ -30,6 +30,7 @@ type Server struct {
 	journal   *Journal
 	diagnoses *Diagnoses
 	taps      taps
+	observers []Observer // not changed once requests come
 
 	mu       sync.Mutex
 	counters map[countKey]*counters
@@ -53,7 +54,7 @@ func New(log *zap.Logger) *Server {
 // it, in the kernel as well.
 func (s *Server) SetAnswers(r *dhcp.Responder) {
 	s.answers.Store(r)
-	s.voidTemplates()
+	s.VoidTemplates()
 }
 
 // SetLinks makes l the known networks, as SetAnswers does. l must not be changed
@@ -61,7 +62,7 @@ func (s *Server) SetAnswers(r *dhcp.Responder) {
 func (s *Server) SetLinks(l Links) {
 	was := s.links.Swap(&l)
 	if was == nil || !l.extends(*was) {
-		s.voidTemplates()
+		s.VoidTemplates()
 	}
 }
 

@@ -36,6 +36,9 @@ type worker struct {
 	turned  atomic.Int64    // unix nanoseconds of the last turn of the loop
 
 	in, out [batch]packet.Packet
+	spare   packet.Packet // where an answer goes that there is no frame for
+	nowhere [conn.MaxPayload]byte
+	event   Event // the last one, in a place that observers can be shown
 }
 
 // drainFor bounds how long what still waits when a worker is to end is answered.
@@ -115,14 +118,24 @@ func (w *worker) handle(now time.Time, in, out []packet.Packet) (used int) {
 		w.answers, w.dhcp = answers, answers.NewWorker()
 	}
 	for i := range in {
-		if used == len(out) {
-			w.counts.add(dhcp.StageOther, packet.NoBuffer, 0)
-			continue
+		// Without a frame for the answer observers hear of the request all the same.
+		room := used < len(out)
+		w.spare.Payload = w.nowhere[:0]
+		reply := &w.spare
+		if room {
+			reply = &out[used]
 		}
 		link := links.find(&in[i].Meta)
-		res := w.dhcp.Handle(now, link, &in[i], &out[used])
+		res := w.dhcp.Handle(now, link, &in[i], reply)
+		if !room && res.Reason == packet.Answered {
+			res.Reason = packet.NoBuffer
+		}
 		w.counts.add(res.Stage, res.Reason, res.Notes)
 		w.offers.Offer(now, generation, answers, link, &in[i], &res)
+		if w.server.observers != nil {
+			w.event = event(now, w.iface, w.tier, &in[i], &res)
+			w.server.observe(&w.event, w.dhcp.Machine())
+		}
 		if w.filter.pass(now, res.MAC[:res.MACLen], res.Stage, res.Reason, res.Notes) {
 			if w.filter.spend(now) {
 				w.server.journal.offer(event(now, w.iface, w.tier, &in[i], &res))

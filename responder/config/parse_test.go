@@ -152,7 +152,7 @@ func TestMistakes(t *testing.T) {
 			`x.yaml:3:12: policy.default: unknown profile "q" (did you mean p?)`,
 			`x.yaml:6:13: policy.rules[0].boot: unknown profile "pp" (did you mean p?)`,
 		}},
-		{"no boot", "policy:\n  rules:\n    - name: a\n", []string{`x.yaml:3:7: policy.rules[0].boot: rule "a" says nothing to boot (boot: PROFILE or boot: ignore)`}},
+		{"no boot", "policy:\n  rules:\n    - name: a\n", []string{`x.yaml:3:7: policy.rules[0].boot: rule "a" says nothing to boot (boot: PROFILE, boot: deployed or boot: ignore)`}},
 		{"rule names", "policy:\n  rules:\n    - {name: a, boot: ignore}\n    - {name: a, boot: ignore}\n", []string{`x.yaml:4:14: policy.rules[1].name: rule "a": rule 1 has the same name`}},
 		{"a match of mistakes", `
 policy:
@@ -186,7 +186,7 @@ policy:
 			`x.yaml:1:1: unknown key "datapth" (did you mean datapath?)`,
 			`x.yaml:2:10: address: bad address "x" (as in 203.0.113.2)`,
 			`x.yaml:3:14: tftp.port: 0 is out of bounds (1 to 65535)`,
-			`x.yaml:4:19: policy.default: unknown profile "p" (known: ignore)`,
+			`x.yaml:4:19: policy.default: unknown profile "p" (known: ignore, deployed, hold)`,
 		}},
 		{"place after characters of more than a byte", "profiles: {été: {files: {bios: ../x}}}\n", []string{
 			`x.yaml:1:32: profiles.été.files.bios: boot file "../x": leads out of root (a path below root)`,

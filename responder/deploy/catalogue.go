@@ -27,6 +27,10 @@ type Config struct {
 	// Changed is called after a snapshot with which an answer can be another
 	// than before is in force, and before the change is acknowledged. It must not block.
 	Changed func()
+	// Moved is called for each step of a deployment, in order, once it is in force,
+	// but for those that are found when the store is read first. It must not block, and
+	// not change anything here. nil: nobody wants to know.
+	Moved func(Move)
 	// Keep is how long deployments that are over are kept; 0: DefaultKeep.
 	Keep   time.Duration
 	Limits Limits
@@ -69,6 +73,7 @@ func (l Limits) settle() Limits {
 type Catalogue struct {
 	store   Store
 	changed func()
+	moved   func(Move) // may be nil
 	keep    time.Duration
 	limits  Limits
 
@@ -102,7 +107,7 @@ func New(c Config) *Catalogue {
 	if c.Keep == 0 {
 		c.Keep = DefaultKeep
 	}
-	cat := &Catalogue{store: c.Store, changed: c.Changed, keep: c.Keep, limits: c.Limits.settle(),
+	cat := &Catalogue{store: c.Store, changed: c.Changed, moved: c.Moved, keep: c.Keep, limits: c.Limits.settle(),
 		ready: make(chan struct{}), stopped: make(chan struct{}), jobs: make(chan *job, maxJobs), revs: make(map[string]store.Rev)}
 	cat.sightings.rate = cat.limits.NewMachines
 	cat.snapshot.Store(newSnapshot())
@@ -160,7 +165,10 @@ func (c *Catalogue) reset(items []store.Item, rev store.Rev) {
 	first := !c.snapshot.Load().loaded
 	changes = append(changes, c.own...) // newer than what was read
 	next, _ = next.with(c.news(changes))
-	c.snapshot.Store(next)
+	before := c.snapshot.Swap(next)
+	if !first {
+		c.tellMoves(before, next, changes)
+	}
 	c.mu.Unlock()
 	c.changed()
 	if first {
@@ -191,7 +199,7 @@ func (c *Catalogue) take(changes []store.Change, upto store.Rev) {
 	if len(changes) > 0 {
 		var next *Snapshot
 		next, decides = c.snapshot.Load().with(changes)
-		c.snapshot.Store(next)
+		c.tellMoves(c.snapshot.Swap(next), next, changes)
 	}
 	c.mu.Unlock()
 	if decides {

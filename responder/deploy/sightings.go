@@ -70,7 +70,7 @@ func (c *Catalogue) See(s Sighting, now time.Time) {
 	if id.IsZero() {
 		return
 	}
-	_, uuid := s.identities()
+	_, uuid := s.Identities()
 	rec := c.Snapshot().entry(id).machine
 	l := &c.sightings
 	l.mu.Lock()

@@ -52,6 +52,9 @@ func (w *Worker) examine(link *Link, in *packet.Packet, res *Result) packet.Reas
 	if !ok {
 		return packet.NotPXE
 	}
+	if kind == TypeRequest {
+		res.Address = w.claimed(in.Src.Addr(), res.Stage)
+	}
 	if reason := w.forUs(link, in.Dst.Port(), kind, http, res); reason != packet.Answered {
 		return reason
 	}
@@ -80,6 +83,20 @@ func (w *Worker) examine(link *Link, in *packet.Packet, res *Result) packet.Reas
 	m.UserClass, m.IPXE = v.UserClass()
 	w.locate(link, in, res)
 	return packet.Answered
+}
+
+// claimed returns what a DHCPREQUEST says is the client's address.
+func (w *Worker) claimed(source netip.Addr, stage Stage) netip.Addr {
+	a := optionAddr(w.view.Option(optRequestedAddr))
+	if stage == StageBootServer {
+		if a = w.view.ClientIP(); a.IsUnspecified() {
+			a = source
+		}
+	}
+	if !a.Is4() || a.IsUnspecified() || a.IsMulticast() || a == broadcastAddr {
+		return netip.Addr{}
+	}
+	return a
 }
 
 // forUs decides by port, message type and the server that the message names.

@@ -4,6 +4,7 @@ package dhcp
 const (
 	optPad              = 0
 	optVendorSpecific   = 43
+	optRequestedAddr    = 50
 	optOverload         = 52
 	optMessageType      = 53
 	optServerID         = 54

@@ -98,7 +98,7 @@ func (m *relayMemory) load(now time.Time, res *Result, f *relayFacts) bool {
 // rememberRelay keeps what the relay said of a client that was offered a boot.
 func (w *Worker) rememberRelay(now time.Time, res *Result) {
 	m := &w.machine
-	if w.r.facts != nil && res.Stage == StageDiscover && (m.CircuitID != nil || m.RemoteID != nil) {
+	if !w.trial && w.r.facts != nil && res.Stage == StageDiscover && (m.CircuitID != nil || m.RemoteID != nil) {
 		w.r.facts.store(now, res, m.CircuitID, m.RemoteID)
 	}
 }

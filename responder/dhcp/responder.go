@@ -85,37 +85,52 @@ type Worker struct {
 	r       *Responder
 	view    View
 	machine policy.Machine
+	asked   bool       // the policy, about machine
+	trial   bool       // nothing is to come of what is handled
 	recall  relayFacts // copied out of the shared memory
 }
 
 // NewWorker returns a Worker of r. A Worker has one owner.
 func (r *Responder) NewWorker() *Worker { return &Worker{r: r} }
 
-// Machine returns what the policy was asked about by the last Handle, if it was;
-// it is borrowed from that request until the next one.
-func (w *Worker) Machine() *policy.Machine { return &w.machine }
+// NewTrial returns a Worker that changes nothing by what it handles: it is for
+// who wants to know what the answer would be.
+func (r *Responder) NewTrial() *Worker { return &Worker{r: r, trial: true} }
+
+// Machine returns what the policy was asked about by the last Handle, nil if it
+// was not; it is borrowed from that request until the next one.
+func (w *Worker) Machine() *policy.Machine {
+	if !w.asked {
+		return nil
+	}
+	return &w.machine
+}
 
 // Handle answers one request. in.Meta and in.Payload are the datagram, link
 // the network that it came in on (nil if no address of ours is there), now the
-// time for what is remembered of relays.
+// time for the policy and for what is remembered of relays.
 //
 // out must come with a Payload of length 0 and capacity conn.MaxPayload; if
 // the Result's Reason is Answered, out.Payload and out.Meta are the reply,
 // complete with VLAN tags and Ethernet addresses. Else out.Payload keeps its
 // length 0. Nothing of in is kept.
 func (w *Worker) Handle(now time.Time, link *Link, in, out *packet.Packet) (res Result) {
+	w.asked = false
 	res.Reason = w.examine(link, in, &res)
 	if res.Reason != packet.Answered {
 		return res
 	}
 	w.recallRelay(now, link, in, &res)
-	res.Decision = w.r.policy.Decide(&w.machine)
+	m := &w.machine
+	m.Now, m.Discover, m.Secs, m.Trial = now, res.Stage == StageDiscover, w.view.Secs(), w.trial
+	w.asked = true
+	res.Decision = w.r.policy.Decide(m)
 	if res.Reason = res.Decision.Reason; res.Reason != packet.Answered {
 		return res
 	}
 	// A reply without a file makes edk2 give up (PXE-E21), and one with the
 	// wrong class makes an HTTP client ignore its DHCP server too.
-	if res.Decision.File == "" || (res.Decision.Style == policy.StyleHTTP) != w.machine.HTTP {
+	if res.Decision.File == "" || (res.Decision.Style == policy.StyleHTTP) != m.HTTP {
 		res.Reason = packet.NoFileForArch
 		return res
 	}

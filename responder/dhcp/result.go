@@ -79,6 +79,9 @@ type Result struct {
 	UUID     [16]byte   // as in option 97
 	Relay    netip.Addr // giaddr; invalid without one
 	Other    netip.Addr // the other server that a note or OtherServer is about; invalid without one
+	// Address is the client's, as it says: what its lease request on 67 asks for
+	// (option 50), on 4011 ciaddr, or else where it asks from. Invalid: it does not say.
+	Address netip.Addr
 }
 
 // identify takes the client's name from a request's header.

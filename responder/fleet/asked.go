@@ -32,8 +32,8 @@ type client struct {
 }
 
 type count struct {
-	n    int
-	last time.Time // counted
+	n           int
+	first, last time.Time // counted
 }
 
 // NewAsked returns one that has seen nobody.
@@ -41,25 +41,46 @@ func NewAsked() *Asked { return &Asked{now: map[client]count{}} }
 
 // Discover notes a DISCOVER and returns which one it is since the client's last answer, from 1.
 func (a *Asked) Discover(now time.Time, k Key, ipxe bool) int {
+	n, _ := a.Try(now, k, ipxe, true)
+	return n
+}
+
+// Try returns which DISCOVER since the client's last answer one is, from 1, and
+// when the first was. It is noted, or else only looked at.
+func (a *Asked) Try(now time.Time, k Key, ipxe, note bool) (n int, first time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	c := client{k, ipxe}
+	if !note {
+		seen := a.seen(c).with(now)
+		return seen.n, seen.first
+	}
 	if len(a.now) >= maxClients || now.Sub(a.turned) > forgetAfter {
 		a.old, a.now = a.now, make(map[client]count)
 		a.turned = now
 	}
-	c := client{k, ipxe}
+	seen := a.seen(c).with(now)
+	a.now[c] = seen
+	return seen.n, seen.first
+}
+
+func (a *Asked) seen(c client) count {
 	seen, is := a.now[c]
 	if !is {
 		seen = a.old[c]
 	}
-	switch since := now.Sub(seen.last); {
-	case seen.n == 0 || since > forgetAfter:
-		seen = count{1, now}
+	return seen
+}
+
+// with is the count after a DISCOVER.
+func (c count) with(now time.Time) count {
+	switch since := now.Sub(c.last); {
+	case c.n == 0 || since > forgetAfter:
+		return count{1, now, now}
 	case since >= sameTry:
-		seen = count{seen.n + 1, now}
+		return count{c.n + 1, c.first, now}
 	}
-	a.now[c] = seen
-	return seen.n
+	return c
 }
 
 // Answered notes that a client has chosen an offer: its DHCPREQUEST, which all

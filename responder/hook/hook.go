@@ -147,18 +147,10 @@ func (h *Hook) Ask(m *policy.Machine, now time.Time) Reply {
 	s := &h.shards[k.rest%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.entries[k]; e != nil {
-		switch {
-		case e.answered && now.Before(e.until):
-			return h.reply(e)
-		case e.answered: // out of date
-		case now.Before(e.deadline):
-			return Reply{State: Asking}
-		case now.Before(e.deadline.Add(h.cfg.Retry)):
-			return Reply{State: Failed, Err: errDeadline, Open: h.cfg.FailOpen}
-		}
-		delete(s.entries, k) // who still works on it finds it gone
+	if reply, ok := h.look(s, k, now); ok {
+		return reply
 	}
+	delete(s.entries, k) // who still works on it finds it gone
 	e := &entry{key: k, question: questionOf(m, h.cfg.Server), asked: now, deadline: now.Add(h.cfg.Deadline)}
 	select {
 	case h.queue <- e:
@@ -168,6 +160,35 @@ func (h *Hook) Ask(m *policy.Machine, now time.Time) Reply {
 	}
 	s.add(e, now, h.cfg.Remember/shards)
 	return Reply{State: Asking}
+}
+
+// Look returns what Ask would, but asks nothing: what is not known is Asking.
+func (h *Hook) Look(m *policy.Machine, now time.Time) Reply {
+	k := h.keyOf(m)
+	s := &h.shards[k.rest%shards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	reply, ok := h.look(s, k, now)
+	if !ok {
+		return Reply{State: Asking}
+	}
+	return reply
+}
+
+// look returns what is known or under way; the caller holds the shard's lock.
+func (h *Hook) look(s *shard, k key, now time.Time) (Reply, bool) {
+	e := s.entries[k]
+	switch {
+	case e == nil:
+	case e.answered && now.Before(e.until):
+		return h.reply(e), true
+	case e.answered: // out of date
+	case now.Before(e.deadline):
+		return Reply{State: Asking}, true
+	case now.Before(e.deadline.Add(h.cfg.Retry)):
+		return Reply{State: Failed, Err: errDeadline, Open: h.cfg.FailOpen}, true
+	}
+	return Reply{}, false
 }
 
 // dispatch puts questions to the program, so many at a time.

@@ -35,6 +35,14 @@ const (
 	UnknownArch      // no valid architecture in options 93 and 60
 	NoFileForArch    // the profile has no boot file for it
 	ReplyTooLong     // the answer does not fit the client's message size
+	NothingDeployed  // the rule answers what is deployed, and nothing is
+	LocalBoot        // it is to boot from its disk, which silence is the way to
+	MachineIgnored   // it is on the ignore list
+	MachineHeld      // nobody has named it: recorded, and not answered until approved
+	Delayed          // the rule answers later DISCOVERs
+	OtherOwner       // another member of the fleet answers it
+	WebhookWaits     // the webhook has not answered yet
+	WebhookFailed    // the webhook gave no answer, and silence is the rule then
 
 	// The way out.
 	NoBuffer  // the transport had no free frame
@@ -50,7 +58,9 @@ var reasonNames = [NumReasons]string{
 	OtherServer: "other_server", HTTPOn4011: "http_on_4011", BootItem: "boot_item",
 	ClientNotAllowed: "client_not_allowed", NoAddress: "no_address", RuleIgnore: "rule_ignore",
 	DefaultIgnore: "default_ignore", UnknownArch: "unknown_arch", NoFileForArch: "no_file_for_arch",
-	ReplyTooLong: "reply_too_long", NoBuffer: "no_buffer", SendError: "send_error",
+	ReplyTooLong: "reply_too_long", NothingDeployed: "nothing_deployed", LocalBoot: "local_boot",
+	MachineIgnored: "machine_ignored", MachineHeld: "machine_held", Delayed: "delayed", OtherOwner: "other_owner",
+	WebhookWaits: "webhook_waits", WebhookFailed: "webhook_failed", NoBuffer: "no_buffer", SendError: "send_error",
 }
 
 // String returns the metric label.

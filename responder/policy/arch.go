@@ -33,6 +33,9 @@ const (
 // httpSuffix ends the names of all architectures that boot by HTTP.
 const httpSuffix = "-http"
 
+// uefiSuffix ends the names of those that boot a UEFI program by TFTP, all but ebc's.
+const uefiSuffix = "-uefi"
+
 // codePrefix starts the name of a code that archNames does not have.
 const codePrefix = "arch-"
 

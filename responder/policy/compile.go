@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // What a vendor class prefix may be: the XDP program compares them too (bpf/abi.h).
@@ -26,9 +25,14 @@ func DefaultVendorClasses() []string { return []string{classPXE, classHTTP} }
 // Compile checks a Spec and makes a Snapshot of it. The error is SpecErrors:
 // every mistake, not only the first. The Spec is not kept.
 func Compile(spec Spec) (*Snapshot, error) {
-	c := compiler{snapshot: &Snapshot{byMAC: make(map[macKey][]int32), profiles: make(map[string]*profile)}}
+	c := compiler{snapshot: &Snapshot{byMAC: make(map[macKey][]int32), profiles: make(map[string]*profile)}, webhooks: spec.Webhooks}
 	c.profiles(spec.Profiles)
-	c.snapshot.byDefault = c.boot("policy.default", cmpOr(spec.Default, Ignore))
+	local := DefaultLocal()
+	if spec.Local != nil {
+		local = *spec.Local
+	}
+	c.local = c.localFiles("policy.local", local)
+	c.byDefault(cmpOr(spec.Default, Ignore), len(spec.Rules))
 	c.rules(spec.Rules)
 	c.clients(spec.Clients)
 	c.vendorClasses(spec.VendorClasses)
@@ -48,6 +52,8 @@ func cmpOr(a, b string) string {
 // compiler collects mistakes while it fills a Snapshot.
 type compiler struct {
 	snapshot *Snapshot
+	webhooks []string
+	local    *LocalFiles // the policy's
 	errs     SpecErrors
 }
 
@@ -59,11 +65,13 @@ func (c *compiler) fail(path string, err *ValueError) {
 func (c *compiler) profiles(specs map[string]Profile) {
 	for _, name := range slices.Sorted(maps.Keys(specs)) {
 		at := "profiles." + name
-		if name == Ignore || name == "" {
+		if name == "" || slices.Contains(words, name) {
 			c.fail(at, invalid("another name", "a profile cannot be called %q", name))
 		}
 		p := &profile{name: name, files: make(map[Arch]string)}
 		c.snapshot.profiles[name] = p
+		c.snapshot.names = append(c.snapshot.names, name)
+		p.allow = c.allow(at+".allow", specs[name].Allow)
 		written := make(map[Arch]string)
 		for _, key := range slices.Sorted(maps.Keys(specs[name].Files)) {
 			at, file := at+".files."+key, specs[name].Files[key]
@@ -106,39 +114,19 @@ func asValueError(err error) *ValueError {
 	return &ValueError{Msg: err.Error()}
 }
 
-// boot returns the profile of that name, nil for ignore.
-func (c *compiler) boot(at, name string) *profile {
-	if name == Ignore {
-		return nil
-	}
-	p := c.snapshot.profiles[name]
-	if p == nil {
-		known := append(slices.Sorted(maps.Keys(c.snapshot.profiles)), Ignore)
-		hint := "known: " + strings.Join(known, ", ")
-		if near := Suggest(name, known); near != "" {
-			hint = didYouMean(near)
-		}
-		c.fail(at, invalid(hint, "unknown profile %q", name))
-	}
-	return p
-}
-
 func (c *compiler) rules(specs []Rule) {
 	named := make(map[string]int)
 	c.snapshot.rules = make([]rule, len(specs))
 	for i := range specs {
 		spec, r, at := &specs[i], &c.snapshot.rules[i], fmt.Sprintf("policy.rules[%d]", i)
-		r.name = cmpOr(spec.Name, fmt.Sprintf("rule-%d", i+1))
-		if j, twice := named[r.name]; twice {
-			c.fail(at+".name", invalid("", "rule %q: rule %d has the same name", r.name, j+1))
+		name := cmpOr(spec.Name, fmt.Sprintf("rule-%d", i+1))
+		if j, twice := named[name]; twice {
+			c.fail(at+".name", invalid("", "rule %q: rule %d has the same name", name, j+1))
 		} else {
-			named[r.name] = i
+			named[name] = i
 		}
-		if spec.Boot == "" {
-			c.fail(at+".boot", invalid("boot: PROFILE or boot: "+Ignore, "rule %q says nothing to boot", r.name))
-		} else {
-			r.boot = c.boot(at+".boot", spec.Boot)
-		}
+		r.action = Action{Rule: name, Index: i, rule: r, local: c.local}
+		c.action(at, spec, &r.action)
 		c.match(at+".match", &spec.Match, r)
 		c.index(int32(i), r, spec.Match.MAC)
 	}

@@ -20,10 +20,10 @@ func TestCompileErrors(t *testing.T) {
 		spec Spec
 		want string // path: part of the message (hint)
 	}{
-		{"unknown default", Spec{Default: "lnux", Profiles: testProfiles}, `policy.default: unknown profile "lnux" (known: bare, full, tftp, ignore)`},
+		{"unknown default", Spec{Default: "lnux", Profiles: testProfiles}, `policy.default: unknown profile "lnux" (known: bare, full, tftp, ignore, deployed, hold)`},
 		{"near default", Spec{Default: "fulll", Profiles: testProfiles}, `policy.default: unknown profile "fulll" (did you mean full?)`},
 		{"unknown boot", Spec{Rules: []Rule{{Boot: "ingore"}}}, `policy.rules[0].boot: unknown profile "ingore" (did you mean ignore?)`},
-		{"no boot", Spec{Rules: []Rule{{Name: "a"}}}, `policy.rules[0].boot: rule "a" says nothing to boot (boot: PROFILE or boot: ignore)`},
+		{"no boot", Spec{Rules: []Rule{{Name: "a"}}}, `policy.rules[0].boot: rule "a" says nothing to boot (boot: PROFILE, boot: deployed or boot: ignore)`},
 		{"same name", Spec{Rules: []Rule{{Name: "a", Boot: Ignore}, {Name: "a", Boot: Ignore}}}, `policy.rules[1].name: rule "a": rule 1 has the same name`},
 		{"name of a rule without", Spec{Rules: []Rule{{Boot: Ignore}, {Name: "rule-1", Boot: Ignore}}}, `policy.rules[1].name: rule "rule-1": rule 1 has the same name`},
 		{"mac", match(Match{MAC: []string{"*", "52:54:00"}}), `policy.rules[0].match.mac[1]: bad hardware address "52:54:00": 3 bytes (6, 8 or 16 bytes; a part of one needs a *`},

@@ -24,6 +24,12 @@ type Decision struct {
 	File    string // path below the root with forward slashes, or a URL
 	Rule    string // name of the rule that matched; empty: the default
 	Profile string
+	// Deployment is the id of the one that Profile is of, Detail a word that says
+	// more than Reason, both if there is one.
+	Deployment string
+	Detail     string
+	// Track: what is known of the machine counts in the rule. That it asked is to be recorded.
+	Track bool
 	// Cacheable and TTL say whether the same request may be answered the same
 	// way without asking again, and how long (0: until the configuration changes).
 	Cacheable bool

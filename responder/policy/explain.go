@@ -31,36 +31,85 @@ func (s Step) String() string {
 // matches, with the first of its fields that does not hold, then the default
 // if there is none, then the choice of the file. It allocates; it is for people.
 func (s *Snapshot) Explain(m *Machine) []Step {
+	steps := s.ExplainRules(m, 0)
+	d := s.Decide(m)
+	return append(steps, s.ExplainChoice(s.Action(m, 0), &d, m)...)
+}
+
+// ExplainRules returns how Action comes to its rule.
+func (s *Snapshot) ExplainRules(m *Machine, from int) []Step {
 	var steps []Step
 	var digits hardwareDigits
 	digits.set(m.MAC)
-	matched := s.first(m)
-	for i := range s.rules {
+	a := s.Action(m, from)
+	for i := from; i < len(s.rules); i++ {
 		r := &s.rules[i]
-		step := Step{Subject: "rule " + r.name}
-		if r == matched {
-			step.OK, step.Detail = true, "matches: "+bootText(r.boot)
-			steps = append(steps, step)
-			break
+		step := Step{Subject: "rule " + r.action.Rule}
+		if i == a.Index {
+			step.OK, step.Detail = true, "matches: "+a.text()
+			return append(steps, step)
 		}
 		step.Detail = r.whyNot(r.fails(m, digits.bytes(), s.namesMAC(i, m.MAC)), m)
 		steps = append(steps, step)
 	}
-	d := s.Decide(m)
-	if matched == nil {
-		steps = append(steps, Step{Subject: "default", OK: s.byDefault != nil, Detail: "no rule matches: " + bootText(s.byDefault)})
-	}
-	if d.Profile != "" {
-		steps = append(steps, s.profiles[d.Profile].explain(&d, matched, m))
-	}
-	return steps
+	return append(steps, Step{Subject: "default", OK: a.Boot.Kind != ToIgnore, Detail: "no rule matches: " + a.text()})
 }
 
-func bootText(p *profile) string {
-	if p == nil {
-		return "no answer"
+// ExplainChoice returns what of a profile's or LocalFiles was chosen in d, if
+// anything was to be.
+func (s *Snapshot) ExplainChoice(a *Action, d *Decision, m *Machine) []Step {
+	p := s.profiles[d.Profile]
+	switch {
+	case p != nil && chose(d.Reason):
+		return []Step{p.explain(d, a.rule, m)}
+	case d.Profile != "" && p == nil:
+		return []Step{{Subject: "profile " + d.Profile, Detail: "is not in the configuration"}}
+	case d.Reason == packet.LocalBoot:
+		return []Step{{Subject: "local", Detail: "no answer: the machine goes on to its disk when it has waited long enough"}}
+	case d.Reason == packet.Answered:
+		return []Step{{Subject: "local", OK: true, Detail: d.File + " sends it on to its disk"}}
 	}
-	return "boots " + p.name
+	return nil
+}
+
+// chose: the profile decided, for or against an answer.
+func chose(r packet.Reason) bool {
+	return r == packet.Answered || r == packet.NoFileForArch || r == packet.UnknownArch
+}
+
+func (t Target) String() string {
+	switch t.Kind {
+	case ToProfile:
+		return "boots " + t.profile.name
+	case ToDeployed:
+		return "boots what is deployed to it"
+	case ToHold:
+		return "held for approval"
+	case ToLocal:
+		return "goes to its disk"
+	}
+	return "no answer"
+}
+
+// text says what a does.
+func (a *Action) text() string {
+	text := a.Boot.String()
+	if a.tracks && a.Boot.Kind == ToDeployed {
+		text += ", else: " + a.Else.String()
+	}
+	if a.tracks {
+		text += "; machines that nobody has named: " + a.Unknown.String()
+	}
+	if a.Webhook != "" {
+		text = "asks webhook " + a.Webhook + "; if that fails open: " + text
+	}
+	if a.Delay > 0 {
+		text += fmt.Sprintf("; DISCOVERs from %v on", a.Delay)
+	}
+	if a.DelaySecs > 0 {
+		text += fmt.Sprintf("; DISCOVERs of clients that say they have waited %v", a.DelaySecs)
+	}
+	return text
 }
 
 func (s *Snapshot) namesMAC(i int, mac []byte) bool {
@@ -118,7 +167,7 @@ func (p *profile) explain(d *Decision, r *rule, m *Machine) Step {
 	default:
 		step.Detail = fmt.Sprintf("no file for %s; it has %s", offeredText(m), p.keys())
 		if r != nil && len(r.arches) > 0 {
-			step.Detail += fmt.Sprintf("; rule %s is for %s", r.name, strings.Join(archTexts(r.arches), ", "))
+			step.Detail += fmt.Sprintf("; rule %s is for %s", r.action.Rule, strings.Join(archTexts(r.arches), ", "))
 		}
 	}
 	return step

@@ -1,6 +1,9 @@
 package policy
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // MaxArches bounds the architectures of one request that are looked at (RFC 4578 §2.1 allows a list).
 const MaxArches = 4
@@ -20,4 +23,9 @@ type Machine struct {
 	Relay       netip.Addr // giaddr; invalid without a relay
 	CircuitID   []byte     // 82.1
 	RemoteID    []byte     // 82.2
+
+	Now      time.Time // when it asks
+	Discover bool      // it is a DISCOVER, not the boot server's step
+	Secs     uint16    // what it says of how long it has been asking; see WaitedFor
+	Trial    bool      // somebody only wants to know: nothing is to come of it
 }

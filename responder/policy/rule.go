@@ -4,8 +4,7 @@ import "net/netip"
 
 // rule is a Rule ready for matching.
 type rule struct {
-	name string
-	boot *profile // nil: ignore
+	action Action
 
 	hasMAC      bool
 	macs        []string // as the user wrote them

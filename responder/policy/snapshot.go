@@ -16,8 +16,9 @@ type Snapshot struct {
 	scan  []int32
 	byMAC map[macKey][]int32
 
-	byDefault  *profile // nil: ignore
+	byDefault  Action
 	profiles   map[string]*profile
+	names      []string // of profiles, in order
 	files      []FileRef
 	clients    []netip.Prefix
 	classes    []string
@@ -29,17 +30,19 @@ type profile struct {
 	name  string
 	files map[Arch]string
 	ipxe  string // empty: iPXE is not served
+	allow []glob // of paths in lower case
 }
 
-// FileRef is one boot file that a profile names.
+// FileRef is one boot file that a profile names, or a way to the disk.
 type FileRef struct {
-	Profile string
-	Key     string // the architecture's name as written, or IPXEFile
+	Profile string // empty: of LocalFiles
+	Key     string // the architecture's name as written, or IPXEFile; of LocalFiles bios, uefi or IPXEFile
 	File    string // as clients get it: a path below the root, or a URL
 	Path    string // where the Spec has it, as in ValueError
 }
 
-// Files returns the boot files of all profiles, in the order of their names.
+// Files returns the boot files of all profiles, in the order of their names, and
+// then those of LocalFiles but for ExitScript.
 func (s *Snapshot) Files() []FileRef { return append([]FileRef(nil), s.files...) }
 
 // Allowed reports whether clients and relays of that address are answered at all.
@@ -73,29 +76,26 @@ func (s *Snapshot) VendorClasses() []string { return append([]string(nil), s.cla
 // which a client's own request on UDP 4011 does not carry.
 func (s *Snapshot) UsesRelayFacts() bool { return s.relayFacts }
 
-// Decide returns what becomes of a machine. It does not allocate; the Decision
-// keeps nothing of m.
+// Decide returns what becomes of a machine by the rules alone: as if nothing were
+// deployed and no machine known, no webhook answered, and nobody else there who
+// answers. It does not allocate; the Decision keeps nothing of m.
 func (s *Snapshot) Decide(m *Machine) Decision {
-	r := s.first(m)
-	d := Decision{Arch: firstArch(m), Cacheable: true}
-	boot := s.byDefault
-	if r != nil {
-		d.Rule, boot = r.name, r.boot
+	a := s.Action(m, 0)
+	d := a.Begin(m)
+	switch {
+	case a.Webhook != "":
+		d.Reason, d.Cacheable = packet.WebhookWaits, false
+	case a.tracks:
+		d.Cacheable = false
+		a.Take(&d, a.Unknown, m)
+	default:
+		a.Take(&d, a.Boot, m)
 	}
-	if boot == nil {
-		d.Reason = packet.RuleIgnore
-		if r == nil {
-			d.Reason = packet.DefaultIgnore
-		}
-		return d
-	}
-	d.Profile = boot.name
-	boot.choose(&d, r, m)
 	return d
 }
 
-// first returns the first rule that holds for m, nil if none does.
-func (s *Snapshot) first(m *Machine) *rule {
+// first returns the first rule from the index on that holds for m, nil if none does.
+func (s *Snapshot) first(m *Machine, from int) *rule {
 	var digits hardwareDigits
 	digits.set(m.MAC)
 	var named []int32
@@ -103,6 +103,9 @@ func (s *Snapshot) first(m *Machine) *rule {
 		named = s.byMAC[key]
 	}
 	scan := s.scan
+	if from > 0 {
+		scan, named = since(scan, from), since(named, from)
+	}
 	for len(named) > 0 || len(scan) > 0 {
 		var i int32
 		isNamed := len(named) > 0 && (len(scan) == 0 || named[0] <= scan[0])
@@ -119,6 +122,12 @@ func (s *Snapshot) first(m *Machine) *rule {
 		}
 	}
 	return nil
+}
+
+// since returns those of ascending indexes that are not below from.
+func since(ascending []int32, from int) []int32 {
+	i, _ := slices.BinarySearch(ascending, int32(from))
+	return ascending[i:]
 }
 
 // choose puts the file for m, or the reason why there is none, into d. r is

@@ -84,6 +84,9 @@ func (c *Compiler) Compile(now time.Time, req *Request) (*Template, Why) {
 		}
 	}
 	if !c.holds(now, t, req) {
+		if _, again := c.handle(now, req, in); again != *res {
+			return nil, WhyVoid // it is decided by what changes, and that did meanwhile
+		}
 		return nil, WhyDiffers
 	}
 	return t, Published
@@ -113,7 +116,7 @@ func unfit(req *Request) Why {
 // handle asks tier 1.
 func (c *Compiler) handle(now time.Time, req *Request, in *packet.Packet) (*packet.Packet, dhcp.Result) {
 	if c.answers != req.Answers {
-		c.answers, c.worker = req.Answers, req.Answers.NewWorker()
+		c.answers, c.worker = req.Answers, req.Answers.NewTrial()
 	}
 	out := &packet.Packet{Payload: make([]byte, 0, conn.MaxPayload)}
 	res := c.worker.Handle(now, req.Link, in, out)

@@ -11,10 +11,15 @@ import (
 // Decision is what of a policy's decision is told: all that names it.
 type Decision struct {
 	Rule, Profile, File string
+	Deployment, Detail  string
 	Arch                policy.Arch
+	Style               policy.Style
+	Track               bool
 }
 
-func decisionOf(d *policy.Decision) Decision { return Decision{d.Rule, d.Profile, d.File, d.Arch} }
+func decisionOf(d *policy.Decision) Decision {
+	return Decision{d.Rule, d.Profile, d.File, d.Deployment, d.Detail, d.Arch, d.Style, d.Track}
+}
 
 // Cover says how far the kernel answers requests with one outcome.
 type Cover struct {
@@ -42,7 +47,7 @@ func (c *coverage) note(generation uint64, f Facts, why Why, exact bool) {
 	if generation != c.generation {
 		c.reset(generation) // the kernel began it
 	}
-	f.Decision.File, f.Decision.Arch = "", 0
+	f.Decision = Decision{Rule: f.Decision.Rule, Profile: f.Decision.Profile}
 	one := c.of[f]
 	if one == nil {
 		if len(c.of) == maxCovers {

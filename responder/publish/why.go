@@ -56,7 +56,8 @@ func (w Why) Text() string { return whys[w].text }
 // publishable are the outcomes that a template may have. All else always goes
 // up: what no policy decided, and lease requests above all.
 const publishable = 1<<packet.Answered | 1<<packet.RuleIgnore | 1<<packet.DefaultIgnore |
-	1<<packet.NoFileForArch | 1<<packet.UnknownArch | 1<<packet.ClientNotAllowed
+	1<<packet.NoFileForArch | 1<<packet.UnknownArch | 1<<packet.ClientNotAllowed |
+	1<<packet.NothingDeployed | 1<<packet.LocalBoot | 1<<packet.MachineIgnored
 
 // reasons is how many an outcome's number has room for at each stage.
 const reasons = 32
