@@ -129,6 +129,9 @@ func (g *Gate) data(c *client) script.Data {
 	}
 	if dep := c.deployment; dep != nil {
 		d.Deployment = &script.Deployment{ID: dep.ID, Profile: dep.Profile, Once: dep.Once, Note: dep.Note, NotAfter: dep.NotAfter}
+		if g.cfg.Token != nil {
+			d.Deployment.Token = func() (string, error) { return g.cfg.Token(c.run) }
+		}
 		d.Vars = dep.Variables
 	}
 	return d

@@ -9,9 +9,8 @@ import (
 const tellEvery = time.Second
 
 // A transfer whose Follower holds does not send its last block before the
-// Follower has let it go: windowEnd ends before it (transfer.held). When all the
-// rest has left, and the client is known to be where it says it is or can have
-// nothing to say yet, the Follower is asked, beside the loop. All else goes on
+// Follower has let it go: windowEnd ends before it (transfer.held). When its turn
+// comes (atLast), the Follower is asked, beside the loop. All else goes on
 // meanwhile: what is lost is sent again, a client that is silent too long is given
 // up, an ERROR or ICMP ends the transfer, and that ends the wait.
 
@@ -105,10 +104,13 @@ func (t *transfer) hold() {
 	t.next = min(t.next, t.last)
 }
 
-// atLast says that all but the last block has left, which is held back. A
-// transfer that has sent nothing yet is not there: its request may be forged,
-// and an acknowledgement tells. Without options, a file of one block has none to wait for.
-func (t *transfer) atLast() bool { return t.held != 0 && t.phase == sending && t.next == t.last }
+// atLast says that the last block is next, and would leave if it were not held
+// back: all others have left, and of those the client has acknowledged what it takes,
+// or the OACK. So a forged request does not come as far, unless it is without
+// options and for a file of one block: that has nothing to acknowledge before.
+func (t *transfer) atLast() bool {
+	return t.held != 0 && t.phase == sending && t.next == t.last && t.base+uint64(t.grant.window) > t.last
+}
 
 // release lets the last block go. The client's patience and ours begin anew, and
 // what went unanswered meanwhile says nothing of the way.
