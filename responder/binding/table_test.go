@@ -249,8 +249,8 @@ func TestAllocs(t *testing.T) {
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
 	}
-	tab.Answered(m, u, "x64-uefi", "linux", "d-1", nil, t0) // a circuit id is copied
-	tab.Bind(id, m, u, t0)
+	tab.Answered(mac(9999), u, "x64-uefi", "linux", "d-1", nil, t0) // without a circuit id, which is copied
+	tab.Bind(id, mac(9999), u, t0)
 	if got := testing.AllocsPerRun(100, func() { tab.Who(id, t0) }); got != 0 {
 		t.Errorf("%v allocations of Who", got)
 	}
