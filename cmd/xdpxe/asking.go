@@ -15,6 +15,27 @@ import (
 	"github.com/xdpxe/xdpxe/responder/deploy"
 )
 
+// oneArg is for commands that need one argument.
+func oneArg(what string) cobra.PositionalArgs {
+	some := someArgs(what)
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return userError(fmt.Errorf("%d arguments, and only one %s is expected", len(args), what), "see "+cmd.CommandPath()+" --help")
+		}
+		return some(cmd, args)
+	}
+}
+
+// someArgs is for commands that need at least one.
+func someArgs(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return userError(fmt.Errorf("no %s", what), "see "+cmd.CommandPath()+" --help")
+		}
+		return nil
+	}
+}
+
 // each does something to each argument, until one fails, and says so.
 func (r *remote) each(asJSON *bool, done string, do func(ctx context.Context, c *client.Client, arg string) (any, error)) func(*cobra.Command, []string) error {
 	return r.ask(func(cmd *cobra.Command, c *client.Client, args []string) error {

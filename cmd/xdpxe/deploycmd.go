@@ -75,7 +75,7 @@ func newDeployShowCommand(r *remote, now clock) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show all of a deployment, and how far its machines are",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneArg("ID"),
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			st, err := c.Deployment(cmd.Context(), args[0])
 			if err != nil {
@@ -112,7 +112,7 @@ func newDeployCancelCommand(r *remote) *cobra.Command {
 		Use:     "cancel ID...",
 		Short:   "Withdraw deployments",
 		Example: "  xdpxe deploy cancel d-06fsbk3h1q0g0000000000000 --reason 'wrong rack'",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    someArgs("ID"),
 		RunE: r.each(&asJSON, "cancelled", func(ctx context.Context, c *client.Client, id string) (any, error) {
 			return c.Cancel(ctx, id, 0, reason)
 		}),
@@ -129,7 +129,7 @@ func newDeployArmCommand(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "arm ID...",
 		Short: "Let deployments that failed or are used up run again",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  someArgs("ID"),
 		RunE: r.each(&asJSON, "armed: waits for the next network boot", func(ctx context.Context, c *client.Client, id string) (any, error) {
 			m, err := optionalMachine("machine", machine)
 			if err != nil {
@@ -152,7 +152,7 @@ func newDeployDeleteCommand(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete ID...",
 		Short: "Forget deployments that are over",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  someArgs("ID"),
 		RunE: r.each(&asJSON, "deleted", func(ctx context.Context, c *client.Client, id string) (any, error) {
 			return nil, c.Delete(ctx, id, 0)
 		}),

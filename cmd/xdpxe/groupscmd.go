@@ -60,7 +60,7 @@ func newGroupsShowCommand(r *remote, now clock) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show GROUP",
 		Short: "Show a group's machines, and what is deployed to it",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneArg("GROUP"),
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, args []string) (err error) {
 			var g groupShown
 			if g.GroupStatus, err = c.Group(cmd.Context(), args[0]); err != nil {
@@ -111,7 +111,7 @@ func newGroupsAddCommand(r *remote) *cobra.Command {
 		Use:     "add GROUP [MACHINE...]",
 		Short:   "Create a group, or add machines to it",
 		Example: groupsExample,
-		Args:    cobra.MinimumNArgs(1),
+		Args:    someArgs("GROUP"),
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			machines, err := machineList(cmd, args[1:], file)
 			if err != nil {
@@ -153,7 +153,7 @@ func newGroupsRemoveCommand(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remove GROUP MACHINE...",
 		Short: "Take machines out of a group",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  someArgs("GROUP"),
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			machines, err := machineList(cmd, args[1:], file)
 			if err != nil {
@@ -181,7 +181,7 @@ func newGroupsDeleteCommand(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete GROUP...",
 		Short: "Remove groups to which nothing is deployed any more",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  someArgs("GROUP"),
 		RunE: r.each(&asJSON, "deleted", func(ctx context.Context, c *client.Client, name string) (any, error) {
 			return nil, c.DeleteGroup(ctx, name, 0)
 		}),

@@ -80,7 +80,7 @@ func newMachinesShowCommand(r *remote, now clock) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show MACHINE",
 		Short: "Show all of a machine: what is known, deployed, and what happened, the newest last",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneArg("MACHINE"),
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			id, err := parseMachine(args[0])
 			if err != nil {
@@ -136,7 +136,7 @@ func newMachinesApproveCommand(r *remote) *cobra.Command {
 		Use:     "approve MACHINE...",
 		Short:   "Let machines boot, with a profile or what their rule says",
 		Example: "  xdpxe machines approve 52:54:00:12:34:56\n  xdpxe machines list --held --json | jq -r '.items[].id' | xargs xdpxe machines approve --profile linux",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    someArgs("MACHINE"),
 		RunE: r.each(&asJSON, "approved", func(ctx context.Context, c *client.Client, arg string) (any, error) {
 			id, err := parseMachine(arg)
 			if err != nil {
@@ -161,7 +161,7 @@ func newMachinesDescribeCommand(r *remote) *cobra.Command {
 		Use:     "describe MACHINE [--name NAME] [--note TEXT]",
 		Short:   "Give a machine a name or a note",
 		Example: "  xdpxe machines describe 52:54:00:12:34:56 --name web1",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg("MACHINE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var p api.MachinePatch
 			if cmd.Flags().Changed("name") {
@@ -194,7 +194,7 @@ func newMachinesForgetCommand(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "forget MACHINE...",
 		Short: "Remove what is recorded of machines, and their approval",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  someArgs("MACHINE"),
 		RunE: r.each(&asJSON, "forgotten", func(ctx context.Context, c *client.Client, arg string) (any, error) {
 			id, err := parseMachine(arg)
 			if err != nil {
@@ -215,7 +215,7 @@ func newMachinesIgnoreCommand(r *remote) *cobra.Command {
 		Use:     "ignore PATTERN...",
 		Short:   "Never answer a machine, or a vendor's",
 		Example: "  xdpxe machines ignore 52:54:00:12:34:56\n  xdpxe machines ignore 00:50:56 --reason 'VMs have their own server'",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    someArgs("PATTERN"),
 		RunE: r.each(&asJSON, "ignored", func(ctx context.Context, c *client.Client, arg string) (any, error) {
 			p, err := parsePattern(arg)
 			if err != nil {
@@ -235,7 +235,7 @@ func newMachinesUnignoreCommand(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "unignore PATTERN...",
 		Short: "Take machines or vendors off the ignore list",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  someArgs("PATTERN"),
 		RunE: r.each(&asJSON, "not ignored any more", func(ctx context.Context, c *client.Client, arg string) (any, error) {
 			p, err := parsePattern(arg)
 			if err != nil {

@@ -132,7 +132,7 @@ func parseDeployments(name string, text []byte) ([]json.RawMessage, error) {
 		case err != nil:
 			at := in.InputOffset()
 			if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
-				at = syntax.Offset
+				at = max(syntax.Offset-1, 0) // that of the character that is wrong
 			}
 			line, col := position(text, at)
 			return nil, userError(fmt.Errorf("%s:%d:%d: %w", name, line, col, err), "")
