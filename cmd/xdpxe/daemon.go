@@ -38,6 +38,7 @@ type daemon struct {
 	links  *linkTable
 	boot   *bootSockets
 	tftp   *tftp.Server // nil without a root
+	kept   *deployments // nil where nothing is deployed
 
 	singlePort bool        // of tftp: what it was started with
 	leaving    atomic.Bool // a successor takes over: what can stay, stays
@@ -48,6 +49,7 @@ type daemon struct {
 	config  *config.Config
 	answers *dhcp.Responder
 	root    *content.Root // nil without one
+	hooks   map[string]*webhook
 	ports   map[string]*runningPort
 	reloads reloadState
 
@@ -55,11 +57,24 @@ type daemon struct {
 }
 
 // newDaemon opens all that is not bound to an interface. cfg is complete.
-func newDaemon(cfg *config.Config, store *fdstore.Store, load func() (*config.Config, error), log *zap.Logger, level zap.AtomicLevel) (*daemon, error) {
+func newDaemon(ctx context.Context, cfg *config.Config, store *fdstore.Store, load func() (*config.Config, error), log *zap.Logger, level zap.AtomicLevel) (_ *daemon, err error) {
 	server := responder.New(log)
 	d := &daemon{
 		load: load, log: log, level: level, started: time.Now(), server: server, links: newLinkTable(server), boot: newBootSockets(store, log),
 		ports: make(map[string]*runningPort), singlePort: cfg.TFTP.SinglePort, reloads: reloadState{loaded: time.Now()},
+	}
+	if d.kept, err = openDeployments(ctx, cfg, server.VoidTemplates, log); err != nil {
+		return nil, err
+	}
+	var hooks map[string]*webhook
+	defer func() {
+		if err != nil {
+			closeHooks(hooks, nil)
+			err = errors.Join(err, d.kept.close())
+		}
+	}()
+	if hooks, err = openHooks(cfg, nil, log); err != nil {
+		return nil, err
 	}
 	root, err := openRoot(cfg)
 	if err != nil {
@@ -74,7 +89,7 @@ func newDaemon(cfg *config.Config, store *fdstore.Store, load func() (*config.Co
 			return nil, portError(err, cfg.TFTP.Port)
 		}
 	}
-	d.adopt(cfg, root)
+	d.adopt(cfg, root, hooks)
 	return d, nil
 }
 
@@ -121,8 +136,8 @@ func networks(cfg *config.Config) (list []tftp.Network) {
 	return list
 }
 
-// adopt puts a checked configuration and its root in force.
-func (d *daemon) adopt(cfg *config.Config, root *content.Root) {
+// adopt puts a checked configuration, its root and its webhooks in force.
+func (d *daemon) adopt(cfg *config.Config, root *content.Root, hooks map[string]*webhook) {
 	d.answers = dhcp.New(cfg.Policy, dhcp.Options{Previous: d.answers})
 	d.server.SetAnswers(d.answers)
 	if d.tftp != nil {
@@ -137,11 +152,14 @@ func (d *daemon) adopt(cfg *config.Config, root *content.Root) {
 	if d.root != nil && d.root != root {
 		d.root.Close()
 	}
-	d.config, d.root = cfg, root
+	d.kept.reconfigure(cfg)
+	d.config, d.root, d.hooks = cfg, root, hooks
 }
 
 // run serves until ctx ends. hup and edited ask for a reload.
 func (d *daemon) run(ctx context.Context, hup <-chan os.Signal, edited <-chan struct{}) error {
+	ctx, release := d.drained(ctx)
+	defer release()
 	group, ctx := errgroup.WithContext(ctx)
 	d.group = group
 	group.Go(func() error { d.server.Run(ctx); return nil })
@@ -158,14 +176,19 @@ func (d *daemon) run(ctx context.Context, hup <-chan os.Signal, edited <-chan st
 	}
 	notifyOr(d.log, notify.Stopping())
 	d.stopPorts(d.portNames())
-	return err
+	return errors.Join(err, d.letGo())
 }
 
 // start opens the control socket, metrics and the interfaces, gives up the
 // privileges that nothing needs from then on, and tells the service manager.
 func (d *daemon) start(ctx context.Context) error {
 	cfg := d.config
-	ctl, err := control.Listen(cfg.Control, control.Options{Source: d, Tap: tap{d.server}, Logger: d.log.Named("control")})
+	ctl, err := control.Listen(cfg.Control.Socket, control.Options{
+		Source: d, Tap: tap{d.server}, Mode: cfg.Control.Mode, Group: cfg.Control.Group, Logger: d.log.Named("control"),
+	})
+	if errors.Is(err, control.ErrNoGroup) {
+		return cfg.Problem("control.group", err, "a group of this host, by name or number")
+	}
 	if err != nil {
 		return err
 	}
@@ -180,7 +203,10 @@ func (d *daemon) start(ctx context.Context) error {
 	if err := d.startPorts(ctx, cfg); err != nil {
 		return err
 	}
-	warnOfForeignDir(d.log, filepath.Dir(cfg.Control))
+	if err := d.join(); err != nil {
+		return err
+	}
+	warnOfForeignDir(d.log, filepath.Dir(cfg.Control.Socket))
 	if err := dropPrivileges(d.log); err != nil {
 		return err
 	}

@@ -85,6 +85,9 @@ func Listen(path string, opts Options) (*Server, error) {
 	return &Server{opts: opts, listener: l.(*net.UnixListener)}, nil
 }
 
+// ErrNoGroup is wrapped by Listen when Options.Group is none.
+var ErrNoGroup = errors.New("there is no group")
+
 // groupID looks a group up, by name or number; -1: none is named.
 func groupID(name string) (int, error) {
 	if name == "" {
@@ -95,7 +98,7 @@ func groupID(name string) (int, error) {
 	}
 	g, err := user.LookupGroup(name)
 	if err != nil {
-		return 0, fmt.Errorf("there is no group %s on this machine: groupadd --system %s makes it", name, name)
+		return 0, fmt.Errorf("%w %s on this machine: groupadd --system %s makes it", ErrNoGroup, name, name)
 	}
 	return strconv.Atoi(g.Gid)
 }

@@ -68,8 +68,8 @@ func (c *Catalogue) machineAt(s *Snapshot, rec *machineRecord, id Identity, rev 
 		return fmt.Errorf("machine %s: %w", id, ErrChanged)
 	case rec == nil && !create:
 		return fmt.Errorf("machine %s: %w", id, ErrNotFound)
-	case rec == nil && s.machines >= c.limits.Machines:
-		return fmt.Errorf("%d machines are recorded, at most %d: forget some: %w", s.machines, c.limits.Machines, ErrLimit)
+	case rec == nil && s.machines >= c.bounds.Load().limits.Machines:
+		return fmt.Errorf("%d machines are recorded, at most %d: forget some: %w", s.machines, c.bounds.Load().limits.Machines, ErrLimit)
 	}
 	return nil
 }
@@ -93,8 +93,8 @@ func (c *Catalogue) Ignore(ctx context.Context, p Pattern, by, reason string, no
 		if s.onList(p) != nil {
 			return nil, nil
 		}
-		if s.ignored >= c.limits.Ignored {
-			return nil, fmt.Errorf("the ignore list has %d patterns, at most %d: %w", s.ignored, c.limits.Ignored, ErrLimit)
+		if s.ignored >= c.bounds.Load().limits.Ignored {
+			return nil, fmt.Errorf("the ignore list has %d patterns, at most %d: %w", s.ignored, c.bounds.Load().limits.Ignored, ErrLimit)
 		}
 		key := ignoredKey(p)
 		txn := &store.Txn{
@@ -148,8 +148,8 @@ func (c *Catalogue) PutGroup(ctx context.Context, name string, rev store.Rev, no
 				return nil, nil
 			}
 			record = *g.record
-		} else if s.groups.n >= c.limits.Groups {
-			return nil, fmt.Errorf("there are %d groups, at most %d: %w", s.groups.n, c.limits.Groups, ErrLimit)
+		} else if s.groups.n >= c.bounds.Load().limits.Groups {
+			return nil, fmt.Errorf("there are %d groups, at most %d: %w", s.groups.n, c.bounds.Load().limits.Groups, ErrLimit)
 		}
 		record.Note = clipTo(note)
 		return &store.Txn{Checks: []store.Check{{Key: groupKey(name), Rev: g.rev}}, Writes: []store.Write{put(groupKey(name), record)}}, nil
@@ -166,8 +166,8 @@ func (c *Catalogue) AddMembers(ctx context.Context, name string, machines []Iden
 	switch {
 	case g.record == nil:
 		return fmt.Errorf("group %q: %w", clip(name), ErrNotFound)
-	case g.members.n+len(machines) > c.limits.Machines:
-		return fmt.Errorf("group %s would have %d machines, at most %d: %w", name, g.members.n+len(machines), c.limits.Machines, ErrLimit)
+	case g.members.n+len(machines) > c.bounds.Load().limits.Machines:
+		return fmt.Errorf("group %s would have %d machines, at most %d: %w", name, g.members.n+len(machines), c.bounds.Load().limits.Machines, ErrLimit)
 	}
 	var txns []store.Txn
 	for i, m := range machines {

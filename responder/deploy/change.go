@@ -150,7 +150,7 @@ func (c *Catalogue) sweep(ctx context.Context) {
 	var txns []store.Txn
 	for id, n := range s.deployments.all {
 		since, over := s.over(n, now)
-		if !over || now.Sub(since) < c.keep {
+		if !over || now.Sub(since) < c.bounds.Load().keep {
 			continue
 		}
 		if n.runs.n > maxRuns {

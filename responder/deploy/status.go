@@ -152,6 +152,21 @@ func (s *Snapshot) Stats() Stats {
 	return Stats{s.Available(), s.deployments.n, s.machines, s.held, s.groups.n, s.ignored, s.problems.n}
 }
 
+// States counts the deployments by state. A group's is that of the machine that
+// needs most attention.
+func (s *Snapshot) States(now time.Time) map[State]int {
+	states := make(map[State]int)
+	for _, n := range s.deployments.all {
+		if n.d.Target.Group != "" {
+			states[s.status(n, now).Run.State]++
+			continue
+		}
+		r, _ := n.runOf(Identity{})
+		states[r.At(n.d, now).State]++
+	}
+	return states
+}
+
 // Problem is a record of the store that cannot be read and so is not there.
 type Problem struct {
 	Key string `json:"key"`

@@ -7,7 +7,6 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -16,29 +15,11 @@ type Checker struct {
 	t       testing.TB
 	d       *Document
 	handler http.Handler
-
-	mu   sync.Mutex
-	seen map[string]bool // "METHOD PATH STATUS"
 }
 
 // Check wraps a handler.
 func Check(t testing.TB, d *Document, handler http.Handler) *Checker {
-	return &Checker{t: t, d: d, handler: handler, seen: make(map[string]bool)}
-}
-
-// Unseen returns the answers of the document that there was none of yet, but
-// for the defaults.
-func (c *Checker) Unseen() (list []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, op := range c.d.Operations() {
-		for _, status := range op.Statuses {
-			if name := op.String() + " " + status; status != "default" && !c.seen[name] {
-				list = append(list, name)
-			}
-		}
-	}
-	return list
+	return &Checker{t: t, d: d, handler: handler}
 }
 
 func (c *Checker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -65,9 +46,7 @@ func (c *Checker) check(r *http.Request, sent *bytes.Buffer, rec *recorder) erro
 		}
 		return c.d.Check(c.d.Schema("Problem"), rec.body.Bytes())
 	}
-	c.mu.Lock()
-	c.seen[fmt.Sprint(op, " ", rec.status)] = true
-	c.mu.Unlock()
+	c.d.note(op, rec.status)
 	if err := op.answer(rec.status, kind, rec.body.Bytes()); err != nil {
 		return err
 	}

@@ -8,16 +8,20 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Document is an OpenAPI document, as far as tests look at it.
 type Document struct {
 	root map[string]any
+
+	mu   sync.Mutex
+	seen map[string]bool // "METHOD PATH STATUS"
 }
 
 // Parse reads a document in JSON. All references have to lead somewhere.
 func Parse(text []byte) (*Document, error) {
-	d := &Document{}
+	d := &Document{seen: make(map[string]bool)}
 	if err := json.Unmarshal(text, &d.root); err != nil {
 		return nil, err
 	}
@@ -118,6 +122,27 @@ func (d *Document) Operations() (ops []*Operation) {
 		}
 	}
 	return ops
+}
+
+// Unseen returns the answers of the document that there was none of yet in any
+// Checker, but for the defaults.
+func (d *Document) Unseen() (list []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, op := range d.Operations() {
+		for _, status := range op.Statuses {
+			if name := op.String() + " " + status; status != "default" && !d.seen[name] {
+				list = append(list, name)
+			}
+		}
+	}
+	return list
+}
+
+func (d *Document) note(op *Operation, status int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seen[fmt.Sprint(op, " ", status)] = true
 }
 
 // lookup finds the operation of a request; nil: there is none. Words go before {names}.
