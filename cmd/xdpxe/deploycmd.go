@@ -39,7 +39,7 @@ func newDeployListCommand(r *remote, now clock) *cobra.Command {
 		Example: "  xdpxe deploy list --state failed\n  xdpxe deploy list --machine 52:54:00:12:34:56\n  xdpxe deploy list --json | jq -r '.items[].id'",
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, _ []string) (err error) {
 			f.State = deploy.State(state)
-			if f.Machine, err = optionalMachine("machine", machine); err != nil {
+			if f.Machine, err = machineFlag(cmd.Context(), c, "machine", machine); err != nil {
 				return err
 			}
 			list, err := collect(c.Deployments(cmd.Context(), f), func(st deploy.Status) bool { return !open || !closed(&st) })
@@ -131,7 +131,7 @@ func newDeployArmCommand(r *remote) *cobra.Command {
 		Short: "Let deployments that failed or are used up run again",
 		Args:  someArgs("ID"),
 		RunE: r.each(&asJSON, "armed: waits for the next network boot", func(ctx context.Context, c *client.Client, id string) (any, error) {
-			m, err := optionalMachine("machine", machine)
+			m, err := machineFlag(ctx, c, "machine", machine)
 			if err != nil {
 				return nil, err
 			}

@@ -136,7 +136,7 @@ func explainBy(ctx context.Context, f *explainFlags, in io.Reader) (*report, err
 	}
 	rep.Server, rep.ServerGuessed = server.addr().String(), server.guessed
 	if !f.socketGiven {
-		f.remote.socket = cfg.Control
+		f.remote.socket = cfg.Control.Socket
 	}
 	rep.Daemon = f.beside(ctx, cfg)
 	return rep, nil

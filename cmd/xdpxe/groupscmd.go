@@ -113,7 +113,7 @@ func newGroupsAddCommand(r *remote) *cobra.Command {
 		Example: groupsExample,
 		Args:    someArgs("GROUP"),
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			machines, err := machineList(cmd, args[1:], file)
+			machines, err := machineList(cmd, c, args[1:], file)
 			if err != nil {
 				return err
 			}
@@ -155,7 +155,7 @@ func newGroupsRemoveCommand(r *remote) *cobra.Command {
 		Short: "Take machines out of a group",
 		Args:  someArgs("GROUP"),
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			machines, err := machineList(cmd, args[1:], file)
+			machines, err := machineList(cmd, c, args[1:], file)
 			if err != nil {
 				return err
 			}
@@ -192,10 +192,10 @@ func newGroupsDeleteCommand(r *remote) *cobra.Command {
 }
 
 // machineList is the machines of arguments and a file.
-func machineList(cmd *cobra.Command, args []string, file string) ([]deploy.Identity, error) {
+func machineList(cmd *cobra.Command, c *client.Client, args []string, file string) ([]deploy.Identity, error) {
 	var machines []deploy.Identity
 	for _, arg := range args {
-		id, err := parseMachine(arg)
+		id, err := findMachine(cmd.Context(), c, arg)
 		if err != nil {
 			return nil, err
 		}

@@ -18,7 +18,8 @@ const machinesLong = `Look at machines and decide about them. A rule with "unkno
 machines that nobody has named, and answers them once they are approved; the
 ignore list keeps machines unanswered, whatever else names them.
 
-A MACHINE is a hardware address or a UUID.`
+A MACHINE is a hardware address, a UUID, or the name that "machines describe"
+gave it.`
 
 const machinesExample = `  xdpxe machines list --held
   xdpxe machines show 52:54:00:12:34:56 --follow
@@ -82,7 +83,7 @@ func newMachinesShowCommand(r *remote, now clock) *cobra.Command {
 		Short: "Show all of a machine: what is known, deployed, and what happened, the newest last",
 		Args:  oneArg("MACHINE"),
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			id, err := parseMachine(args[0])
+			id, err := findMachine(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
@@ -111,18 +112,12 @@ func newMachinesShowCommand(r *remote, now clock) *cobra.Command {
 	return cmd
 }
 
-// parseMachine reads an argument that names a machine.
-func parseMachine(text string) (deploy.Identity, error) {
-	id, err := deploy.ParseIdentity(text)
-	if err != nil {
-		return id, userError(err, "")
-	}
-	return id, nil
-}
-
 // parsePattern reads an argument that names a machine or a vendor.
 func parsePattern(text string) (deploy.Pattern, error) {
 	p, err := deploy.ParsePattern(text)
+	if err == nil && !p.Machine.IsZero() && !wholeIdentity(p.Machine) {
+		err = fmt.Errorf("%s is no hardware address of 6 or 8 bytes", text)
+	}
 	if err != nil {
 		return p, userError(err, "a vendor is named by the first three bytes of its addresses, as in 52:54:00")
 	}
@@ -138,7 +133,7 @@ func newMachinesApproveCommand(r *remote) *cobra.Command {
 		Example: "  xdpxe machines approve 52:54:00:12:34:56\n  xdpxe machines list --held --json | jq -r '.items[].id' | xargs xdpxe machines approve --profile linux",
 		Args:    someArgs("MACHINE"),
 		RunE: r.each(&asJSON, "approved", func(ctx context.Context, c *client.Client, arg string) (any, error) {
-			id, err := parseMachine(arg)
+			id, err := findMachine(ctx, c, arg)
 			if err != nil {
 				return nil, err
 			}
@@ -174,7 +169,7 @@ func newMachinesDescribeCommand(r *remote) *cobra.Command {
 				return userError(errors.New("nothing to say of it"), "give --name or --note; an empty one takes it away")
 			}
 			return r.each(&asJSON, "described", func(ctx context.Context, c *client.Client, arg string) (any, error) {
-				id, err := parseMachine(arg)
+				id, err := findMachine(ctx, c, arg)
 				if err != nil {
 					return nil, err
 				}
@@ -196,7 +191,7 @@ func newMachinesForgetCommand(r *remote) *cobra.Command {
 		Short: "Remove what is recorded of machines, and their approval",
 		Args:  someArgs("MACHINE"),
 		RunE: r.each(&asJSON, "forgotten", func(ctx context.Context, c *client.Client, arg string) (any, error) {
-			id, err := parseMachine(arg)
+			id, err := findMachine(ctx, c, arg)
 			if err != nil {
 				return nil, err
 			}

@@ -63,7 +63,7 @@ func (r *remote) client() (*client.Client, error) {
 			}
 			return nil, err
 		}
-		c.Socket = cfg.Control
+		c.Socket = cfg.Control.Socket
 	}
 	if r.tokenFile != "" {
 		text, err := os.ReadFile(r.tokenFile)

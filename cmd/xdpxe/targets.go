@@ -81,6 +81,9 @@ func parseTargets(name string, text []byte) ([]recipient, error) {
 				"one machine per line: a hardware address or a UUID, and behind it NAME=VALUE of variables")
 		}
 		id, err := deploy.ParseIdentity(words[0])
+		if err == nil && !wholeIdentity(id) {
+			err = fmt.Errorf("%s is no hardware address of 6 or 8 bytes", words[0])
+		}
 		if err != nil {
 			return nil, mistake(words[0], err)
 		}
