@@ -177,7 +177,7 @@ func (c *Catalogue) reset(items []store.Item, rev store.Rev) {
 	next, _ = next.with(c.news(changes))
 	before := c.snapshot.Swap(next)
 	if !first {
-		c.tellMoves(before, next, changes)
+		c.missed(before, next, changes)
 	}
 	c.mu.Unlock()
 	c.changed()
@@ -207,9 +207,7 @@ func (c *Catalogue) take(changes []store.Change, upto store.Rev) {
 	}
 	decides := false
 	if len(changes) > 0 {
-		var next *Snapshot
-		next, decides = c.snapshot.Load().with(changes)
-		c.tellMoves(c.snapshot.Swap(next), next, changes)
+		decides = c.advance(changes)
 	}
 	c.mu.Unlock()
 	if decides {

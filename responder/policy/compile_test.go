@@ -42,6 +42,7 @@ func TestCompileErrors(t *testing.T) {
 		{"many classes", Spec{VendorClasses: []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"}}, `vendor-classes[8]: more than 8 vendor classes`},
 		{"profile called ignore", Spec{Profiles: map[string]Profile{"ignore": testProfiles["full"]}}, `profiles.ignore: a profile cannot be called "ignore"`},
 		{"empty profile", Spec{Profiles: map[string]Profile{"p": {}}}, `profiles.p: profile "p" has no boot files`},
+		{"long name", Spec{Profiles: map[string]Profile{strings.Repeat("p", 64): testProfiles["full"]}}, `the profile's name has 64 bytes, at most 63 (a shorter name)`},
 		{"unknown file key", files("x64-uefii", "a"), `profiles.p.files.x64-uefii: unknown architecture "x64-uefii" (did you mean x64-uefi?)`},
 		{"two names", Spec{Profiles: map[string]Profile{"p": {Files: map[string]string{"bios": "a", "arch-0": "b"}}}}, `profiles.p.files.bios: arch-0 and bios are one architecture`},
 		{"no file", files("bios", ""), `profiles.p.files.bios: no boot file`},
