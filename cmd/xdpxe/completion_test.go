@@ -20,7 +20,7 @@ func TestDynamicCompletion(t *testing.T) {
 		{"deploy delete @", "old\t*|wrong\t*"},
 		{"deploy add --profile @", "linux|rescue"},
 		{"deploy add --group @", "rack7\t2 machines the new ones"},
-		{"deploy add --mac @", lab3 + "\tx64-uefi 203.0.113.1 rack7\\x1b[2J|" + web1 + "\tweb1"},
+		{"deploy add --mac @", lab3 + "\tx64-uefi 203.0.113.1 0x7261636b371b5b324a|" + web1 + "\tweb1"},
 		{"deploy add --milestone @", "nbp|callback|file:"},
 		{"deploy list --state @", "failed|loading|booted|offered|waiting|done|expired|cancelled"},
 		{"machines approve @", lab3 + "\t*"},
