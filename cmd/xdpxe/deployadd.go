@@ -264,9 +264,9 @@ func printCreated(out io.Writer, results *api.CreateResults, ds []api.NewDeploym
 		case item.Problem != nil:
 			continue
 		case item.Existed:
-			text = "existed already, and is the same: xdpxe deploy show " + item.ID
+			text = "existed already, and is the same; \"xdpxe deploy show " + item.ID + "\" says how far it is"
 		}
-		if _, err := fmt.Fprintf(out, "%s: %s %s\n", item.ID, clean(ds[i].Target.String()), clean(text)); err != nil {
+		if _, err := fmt.Fprintf(out, "%s: %s\n", item.ID, clean(text)); err != nil {
 			return err
 		}
 	}
@@ -275,9 +275,6 @@ func printCreated(out io.Writer, results *api.CreateResults, ds []api.NewDeploym
 
 // notCreated is an error that tells of those that were not created.
 func notCreated(results *api.CreateResults, ds []api.NewDeployment) error {
-	if results.Failed == 0 {
-		return nil
-	}
 	var text strings.Builder
 	told := 0
 	var first *api.Problem
@@ -292,18 +289,21 @@ func notCreated(results *api.CreateResults, ds []api.NewDeployment) error {
 			fmt.Fprintf(&text, "\n  %s: %s", ds[i].Target, item.Problem.Error())
 		}
 	}
+	if told == 0 {
+		return nil
+	}
 	if told > maxShown {
 		fmt.Fprintf(&text, "\n  and %d more", told-maxShown)
 	}
-	err := fmt.Errorf("%s not created:%s", count(results.Failed, "deployment"), text.String())
-	if first != nil && first.Status >= 500 {
+	err := fmt.Errorf("%s not created:%s", count(told, "deployment"), text.String())
+	if first.Status >= 500 {
 		return machineError(err, problemHints[first.Code])
 	}
-	return userError(err, "")
+	return userError(err, problemHints[first.Code])
 }
 
-// forPeople makes mistakes say which machine's deployment they are in, and by
-// which flag it was told: "[3].profile" is "52:54:00:12:34:56: --profile".
+// forPeople makes mistakes say which machine's deployment they are in:
+// "[3].profile" is "52:54:00:12:34:56: profile".
 func forPeople(err error, ds []api.NewDeployment) error {
 	p := (*api.Problem)(nil)
 	if !errors.As(err, &p) {

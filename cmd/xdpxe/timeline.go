@@ -28,7 +28,9 @@ func momentOf(e *api.Entry, now time.Time) moment {
 		m.result, m.size = e.Outcome, transferText(e)
 	case api.KindDeployment:
 		m.result = e.Outcome
-		add("", e.Reason)
+		if e.Bytes > 0 {
+			m.size = bytesText(uint64(e.Bytes))
+		}
 	}
 	if e.Count > 1 {
 		add("", fmt.Sprintf("%d times until %s", e.Count, e.Last.In(now.Location()).Format("15:04:05")))
