@@ -25,6 +25,7 @@ type DaemonConfig struct {
 	TFTPPort  int    // default: 69
 	Keep      bool   // runs under `xdpxe keep`: the Process is the keeper
 	Guard     string // the YAML of `guard:`; default: the defaults
+	More      string // YAML of other keys
 	// Policy is the YAML of `policy:` and `profiles:`. Default: every client
 	// gets the programs of MakeRoot.
 	Policy string
@@ -44,6 +45,7 @@ type Daemon struct {
 	Config  string // path of the configuration file
 	Control string // path of the control socket
 	BPFFS   string // its bpffs, empty but for what it pins
+	binary  string
 	kept    bool
 	http    *http.Client
 	states  *Transcript
@@ -56,7 +58,11 @@ func (n *Node) StartDaemon(ctx context.Context, binary string, c DaemonConfig, l
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{Node: n, kept: c.Keep, Config: l.Path(n.Role + ".yaml"), Control: l.Path(n.Role + ".sock"), BPFFS: bpffs}
+	run := l.Path(n.Role + ".run") // where it keeps its socket and what it knows of addresses
+	d := &Daemon{Node: n, kept: c.Keep, Config: l.Path(n.Role + ".yaml"), Control: filepath.Join(run, "control.sock"), BPFFS: bpffs}
+	if err := os.MkdirAll(run, 0o755); err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
 	if err := os.WriteFile(d.Config, []byte(c.yaml(d)), 0o644); err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
@@ -79,6 +85,7 @@ func (d *Daemon) start(ctx context.Context, binary string, lines Lines) error {
 	if err != nil {
 		return err
 	}
+	d.binary = binary
 	args := []string{binary, "serve", "-c", d.Config}
 	if d.kept {
 		args = append([]string{binary, "keep", "--"}, args...)
@@ -129,6 +136,7 @@ func (c *DaemonConfig) yaml(d *Daemon) string {
 		tftp += fmt.Sprintf(", port: %d", c.TFTPPort)
 	}
 	line("tftp", "{"+tftp+"}")
+	b.WriteString(c.More)
 	b.WriteString(cmp.Or(c.Policy, ServeEveryone))
 	return b.String()
 }
@@ -173,6 +181,11 @@ func (d *Daemon) Status(ctx context.Context) (*Status, error) {
 		return nil, fmt.Errorf("lab: status of %s: %w", d.Name, err)
 	}
 	return s, nil
+}
+
+// Tell runs a command of xdpxe that asks the daemon, and returns what it prints.
+func (d *Daemon) Tell(ctx context.Context, args ...string) (string, error) {
+	return output(ctx, d.binary, append(args, "--socket", d.Control)...)
 }
 
 // Count adds up the requests that ended with a reason, at all stages and tiers.
