@@ -149,12 +149,12 @@ func (c *compiler) localFiles(at string, l LocalFiles) *LocalFiles {
 func (c *compiler) allow(at string, patterns []string) []glob {
 	var globs []glob
 	for i, text := range patterns {
-		slashed := strings.TrimLeft(strings.ReplaceAll(text, `\`, "/"), "/")
-		if slashed == "" || escapes(slashed) {
+		slashed := strings.ReplaceAll(text, `\`, "/")
+		if foldPath(text) == "" || strings.HasSuffix(slashed, "/") || escapes(slashed) {
 			c.fail(fmt.Sprintf("%s[%d]", at, i), invalid(`as in "linux/*": a path below root, with * and ?`, "bad pattern %q", text))
 			continue
 		}
-		globs = append(globs, textGlob(strings.ToLower(slashed)))
+		globs = append(globs, textGlob(foldPath(text)))
 	}
 	return globs
 }
