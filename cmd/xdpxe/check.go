@@ -17,7 +17,8 @@ func newCheckCommand() *cobra.Command {
 		Use:   "check -c FILE",
 		Short: "Check a configuration and its boot files",
 		Long: `Check a configuration without touching the running daemon: its syntax, its
-values, and whether every boot file that it names exists below the root.
+values, whether every boot file that it names exists below the root, and the
+templates among those that profiles name.
 
 Each mistake is one line, FILE:LINE:COL: message, and the exit code is 1.`,
 		Example: "  xdpxe check -c /etc/xdpxe/xdpxe.yaml",
@@ -29,7 +30,7 @@ Each mistake is one line, FILE:LINE:COL: message, and the exit code is 1.`,
 			for _, w := range cfg.Warnings {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
 			}
-			if err := join(complete(cfg), checkFiles(cfg), checkUploads(cfg)); err != nil {
+			if err := join(complete(cfg), checkFiles(cfg), checkUploads(cfg), checkTemplates(cfg)); err != nil {
 				return err
 			}
 			return printSummary(cmd.OutOrStdout(), cfg, found)

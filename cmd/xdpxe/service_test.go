@@ -68,6 +68,9 @@ func TestUnitCapabilities(t *testing.T) {
 	if unit["RestartKillSignal"] != "SIGUSR2" || unit["ReadWritePaths"] != "-"+pins || !strings.Contains(unit["ExecStartPre"], "mkdir -p -m 0700 "+pins+" ") {
 		t.Errorf("RestartKillSignal=%s, ReadWritePaths=%s, ExecStartPre=%s", unit["RestartKillSignal"], unit["ReadWritePaths"], unit["ExecStartPre"])
 	}
+	if got := "/var/lib/" + unit["StateDirectory"]; got != filepath.Dir(config.DefaultStoreFile) {
+		t.Errorf("StateDirectory is %s, the store %s", got, config.DefaultStoreFile)
+	}
 	if got := "/run/" + unit["RuntimeDirectory"]; got != filepath.Dir(control.DefaultPath) {
 		t.Errorf("RuntimeDirectory is %s, the control socket %s", got, control.DefaultPath)
 	}
@@ -93,6 +96,53 @@ func TestUnitVerifies(t *testing.T) {
 	}
 }
 
+// daemonSite is what it takes to run daemons, one after the other: the program,
+// a configuration with its boot files, and a service manager.
+type daemonSite struct {
+	ns      namespace
+	dir     string
+	program string
+	notify  string
+	manager *net.UnixConn
+}
+
+// newDaemonSite makes one. DIR in the configuration stands for its directory.
+func newDaemonSite(t *testing.T, ns namespace, yaml string) *daemonSite {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "xdpxe-daemon-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &daemonSite{ns: ns, dir: dir, program: filepath.Join(dir, "xdpxe"), notify: filepath.Join(dir, "notify")}
+	build := exec.Command("go", "build", "-o", s.program, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // see package privilege
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if s.manager, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.notify, Net: "unixgram"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.manager.Close() })
+	s.configure(t, yaml)
+	err = errors.Join(
+		os.WriteFile(filepath.Join(dir, "a.efi"), []byte("x"), 0o644),
+		os.Mkdir(filepath.Join(dir, "run"), 0o755), os.Chown(filepath.Join(dir, "run"), 65534, 65534), // RuntimeDirectory=
+		os.Chmod(s.notify, 0o777), os.Chmod(dir, 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// configure writes the configuration.
+func (s *daemonSite) configure(t *testing.T, yaml string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, "xdpxe.yaml"), []byte(strings.ReplaceAll(yaml, "DIR", s.dir)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // daemonProcess is `xdpxe serve` in a namespace, with its service manager.
 type daemonProcess struct {
 	*exec.Cmd
@@ -102,50 +152,18 @@ type daemonProcess struct {
 	dir    string
 }
 
-// startDaemon starts the daemon through a command line that runs the program
+// start starts the daemon through a command line that runs the program
 // appended to it, and waits until it is ready.
-func startDaemon(t *testing.T, ns namespace, through ...string) *daemonProcess {
+func (s *daemonSite) start(t *testing.T, through ...string) *daemonProcess {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "xdpxe-daemon-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	program := filepath.Join(dir, "xdpxe")
-	build := exec.Command("go", "build", "-o", program, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // see package privilege
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	yaml := fmt.Sprintf(`interfaces: [v0]
-root: %s
-control: %s/run/control.sock
-policy: {default: all}
-profiles: {all: {files: {x64-uefi: a.efi}}}
-`, dir, dir)
-	notify := filepath.Join(dir, "notify")
-	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notify, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { manager.Close() })
-	err = errors.Join(
-		os.WriteFile(filepath.Join(dir, "a.efi"), []byte("x"), 0o644),
-		os.WriteFile(filepath.Join(dir, "xdpxe.yaml"), []byte(yaml), 0o644),
-		os.Mkdir(filepath.Join(dir, "run"), 0o755), os.Chown(filepath.Join(dir, "run"), 65534, 65534), // RuntimeDirectory=
-		os.Chmod(notify, 0o777), os.Chmod(dir, 0o755))
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	args := append([]string{"netns", "exec", string(ns)}, through...)
+	args := append([]string{"netns", "exec", string(s.ns)}, through...)
 	d := &daemonProcess{
-		Cmd: exec.Command("ip", append(args, program, "serve", "-c", filepath.Join(dir, "xdpxe.yaml"))...),
-		log: new(bytes.Buffer), said: bufio.NewReader(datagrams{manager}), dir: dir,
-		client: control.NewClient(filepath.Join(dir, "run", "control.sock")),
+		Cmd: exec.Command("ip", append(args, s.program, "serve", "-c", filepath.Join(s.dir, "xdpxe.yaml"))...),
+		log: new(bytes.Buffer), said: bufio.NewReader(datagrams{s.manager}), dir: s.dir,
+		client: control.NewClient(filepath.Join(s.dir, "run", "control.sock")),
 	}
 	d.Stdout, d.Stderr = d.log, d.log
-	d.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify, "WATCHDOG_USEC=200000")
+	d.Env = append(os.Environ(), "NOTIFY_SOCKET="+s.notify, "WATCHDOG_USEC=200000")
 	if err := d.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +178,17 @@ profiles: {all: {files: {x64-uefi: a.efi}}}
 	})
 	d.await(t, "READY=1")
 	return d
+}
+
+// startDaemon starts a daemon that has a boot file for everybody.
+func startDaemon(t *testing.T, ns namespace, through ...string) *daemonProcess {
+	t.Helper()
+	return newDaemonSite(t, ns, `interfaces: [v0]
+root: DIR
+control: DIR/run/control.sock
+policy: {default: all}
+profiles: {all: {files: {x64-uefi: a.efi}}}
+`).start(t, through...)
 }
 
 // datagrams makes lines of what a service manager is told.

@@ -9,8 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/xdpxe/xdpxe/responder/bootfile"
 	"github.com/xdpxe/xdpxe/responder/config"
 	"github.com/xdpxe/xdpxe/responder/content"
+	"github.com/xdpxe/xdpxe/responder/script"
 )
 
 // source says where a command takes its configuration from: a file, or, with
@@ -78,8 +80,9 @@ func checkUploads(cfg *config.Config) error {
 	return root.Close()
 }
 
-// checkFiles makes sure that every boot file below the root exists and may be
-// read, in the spelling that clients get or in another case, as TFTP finds it.
+// checkFiles makes sure that every boot file below the root exists, or the
+// template that it is made from, and may be read, in the spelling that clients get
+// or in another case, as TFTP finds it.
 func checkFiles(cfg *config.Config) error {
 	if cfg.Root == "" {
 		return nil // Complete says whether that is wrong
@@ -95,6 +98,9 @@ func checkFiles(cfg *config.Config) error {
 	defer root.Close()
 	return cfg.Check(func(name string) error {
 		f, err := root.Lookup(name)
+		if errors.Is(err, content.ErrNotFound) {
+			f, err = root.Lookup(name + bootfile.TemplateSuffix)
+		}
 		switch {
 		case err == nil:
 			f.Release()
@@ -108,4 +114,29 @@ func checkFiles(cfg *config.Config) error {
 		}
 		return err
 	})
+}
+
+// checkTemplates parses the templates that profiles name.
+func checkTemplates(cfg *config.Config) error {
+	if cfg.Root == "" {
+		return nil
+	}
+	root, err := content.Open(cfg.Root)
+	if err != nil {
+		return nil // as checkFiles says
+	}
+	defer root.Close()
+	var all config.Errors
+	for _, problem := range bootfile.Check(root, cfg.Policy) {
+		e := &config.Error{Msg: problem.Error(), Err: problem}
+		var wrong *script.Error
+		if errors.As(problem, &wrong) {
+			e = &config.Error{File: wrong.File, Line: wrong.Line, Col: wrong.Col, Msg: wrong.Msg, Hint: wrong.Hint, Err: problem}
+		}
+		all = append(all, e)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
 }

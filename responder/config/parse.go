@@ -115,7 +115,12 @@ func (r *reader) schema(c *Config) map[string]setter {
 		"kernel":         r.section(map[string]setter{"answers": r.oneOf(&c.Kernel.Answers, KernelAuto, KernelOff)}),
 		"heartbeat":      r.duration(&c.Heartbeat, MinHeartbeat, MaxHeartbeat),
 		"bpffs":          r.optionalPath(&c.BPFFS),
-		"control":        r.absolute(&c.Control),
+		"control":        r.control(&c.Control),
+		"api":            r.api(&c.API),
+		"store":          r.store(c),
+		"server":         r.section(map[string]setter{"name": r.serverName(&c.Server)}),
+		"deployments":    r.section(r.deployments(&c.Deployments)),
+		"webhooks":       r.webhooks(&c.Webhooks),
 		"root":           r.directory(&c.Root),
 		"clients":        r.prefixes(&c.Clients, false),
 		"vendor-classes": r.replaced(&c.VendorClasses),
@@ -132,6 +137,7 @@ func (r *reader) schema(c *Config) map[string]setter {
 			"single-port":   r.boolean(&c.TFTP.SinglePort),
 			"networks":      r.networks(&c.TFTP.Networks),
 			"netascii":      r.boolean(&c.TFTP.Netascii),
+			"strict-files":  r.boolean(&c.TFTP.StrictFiles),
 			"uploads":       r.uploads(&c.TFTP.Uploads),
 			"queue":         r.number(&c.TFTP.Queue, 0, maxQueue),
 			"burst":         r.autoNumber(&c.TFTP.Burst, 1, maxWindow),
@@ -228,6 +234,7 @@ func (r *reader) finish(c *Config) {
 	}
 	r.order(&c.TFTP.Retransmit)
 	r.checkGuard(&c.Guard)
+	r.placeStore(c)
 	err := c.compile()
 	if err == nil {
 		c.warn()

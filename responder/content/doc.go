@@ -19,4 +19,6 @@
 // day an operator truncates a boot image; ReadAt is there instead. Nor must a
 // thread that may not wait for the disk hand over what is not in the page cache:
 // Cached and Load are for another one to call beforehand (resident.go).
+//
+// What is made for one client, and is no file, is a File too (Memory).
 package content

@@ -1,6 +1,7 @@
 package content
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -21,16 +22,18 @@ func identify(st *unix.Stat_t) identity {
 // File is an open boot file, shared by all who read the same identity. All
 // methods are safe for concurrent use.
 type File struct {
-	root    *Root
+	root    *Root // nil of a Memory file, as file is
 	path    string
 	file    *os.File
+	memory  *bytes.Reader
+	freed   func()
 	fd      int
 	id      identity
 	mapping []byte
 	chunks  []chunkMark
 	missed  atomic.Int64 // see MissedAt
 	blind   bool         // the file system does not say what is in memory
-	refs    atomic.Int32 // goes from and to 0 under root.mu only
+	refs    atomic.Int32 // goes from and to 0 under root.mu only, if there is one
 }
 
 // share returns the File for what f holds: an open one, or a new one that takes f over.
@@ -90,11 +93,19 @@ func (f *File) Size() int64 { return f.id.size }
 func (f *File) Mapping() []byte { return f.mapping }
 
 // ReadAt reads from the file itself, as io.ReaderAt does.
-func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.file.ReadAt(p, off) }
+func (f *File) ReadAt(p []byte, off int64) (int, error) {
+	if f.memory != nil {
+		return f.memory.ReadAt(p, off)
+	}
+	return f.file.ReadAt(p, off)
+}
 
 // Changed reports whether the file was written to or truncated since it was
 // opened. It costs one fstat; being renamed or unlinked is no change.
 func (f *File) Changed() bool {
+	if f.memory != nil {
+		return false
+	}
 	var st unix.Stat_t
 	return unix.Fstat(f.fd, &st) != nil || identify(&st) != f.id
 }
@@ -104,6 +115,12 @@ func (f *File) Retain() { f.refs.Add(1) }
 
 // Release gives back one reference. The last one unmaps and closes the file.
 func (f *File) Release() {
+	if f.memory != nil {
+		if f.refs.Add(-1) == 0 && f.freed != nil {
+			f.freed()
+		}
+		return
+	}
 	f.root.mu.Lock()
 	last := f.refs.Add(-1) == 0
 	if last {

@@ -27,6 +27,10 @@ type Config struct {
 	// Changed is called after a snapshot with which an answer can be another
 	// than before is in force, and before the change is acknowledged. It must not block.
 	Changed func()
+	// Moved is called for each step of a deployment, in order, once it is in force,
+	// but for those that are found when the store is read first. It must not block, and
+	// not change anything here. nil: nobody wants to know.
+	Moved func(Move)
 	// Keep is how long deployments that are over are kept; 0: DefaultKeep.
 	Keep   time.Duration
 	Limits Limits
@@ -69,8 +73,8 @@ func (l Limits) settle() Limits {
 type Catalogue struct {
 	store   Store
 	changed func()
-	keep    time.Duration
-	limits  Limits
+	moved   func(Move) // may be nil
+	bounds  atomic.Pointer[bounds]
 
 	snapshot atomic.Pointer[Snapshot]
 	ready    chan struct{} // closed when the store has been read
@@ -99,14 +103,25 @@ func New(c Config) *Catalogue {
 	if c.Changed == nil {
 		c.Changed = func() {}
 	}
-	if c.Keep == 0 {
-		c.Keep = DefaultKeep
-	}
-	cat := &Catalogue{store: c.Store, changed: c.Changed, keep: c.Keep, limits: c.Limits.settle(),
+	cat := &Catalogue{store: c.Store, changed: c.Changed, moved: c.Moved,
 		ready: make(chan struct{}), stopped: make(chan struct{}), jobs: make(chan *job, maxJobs), revs: make(map[string]store.Rev)}
-	cat.sightings.rate = cat.limits.NewMachines
+	cat.SetBounds(c.Keep, c.Limits)
 	cat.snapshot.Store(newSnapshot())
 	return cat
+}
+
+// bounds are what of Config can be another one later.
+type bounds struct {
+	keep   time.Duration
+	limits Limits
+}
+
+// SetBounds replaces Config.Keep and Config.Limits. What is there stays.
+func (c *Catalogue) SetBounds(keep time.Duration, l Limits) {
+	if keep == 0 {
+		keep = DefaultKeep
+	}
+	c.bounds.Store(&bounds{keep, l.settle()})
 }
 
 // Snapshot returns what is known now.
@@ -160,7 +175,10 @@ func (c *Catalogue) reset(items []store.Item, rev store.Rev) {
 	first := !c.snapshot.Load().loaded
 	changes = append(changes, c.own...) // newer than what was read
 	next, _ = next.with(c.news(changes))
-	c.snapshot.Store(next)
+	before := c.snapshot.Swap(next)
+	if !first {
+		c.missed(before, next, changes)
+	}
 	c.mu.Unlock()
 	c.changed()
 	if first {
@@ -189,9 +207,7 @@ func (c *Catalogue) take(changes []store.Change, upto store.Rev) {
 	}
 	decides := false
 	if len(changes) > 0 {
-		var next *Snapshot
-		next, decides = c.snapshot.Load().with(changes)
-		c.snapshot.Store(next)
+		decides = c.advance(changes)
 	}
 	c.mu.Unlock()
 	if decides {

@@ -30,7 +30,7 @@ func (s *Snapshot) Explain(c Client, now time.Time) []Step {
 	}
 	var steps []Step
 	found := s.Find(c, now)
-	mac, uuid := c.identities()
+	mac, uuid := c.Identities()
 	known, same := s.entry(mac), s.entry(uuid.key())
 	if len(c.UUID) == 16 && uuid.IsZero() {
 		steps = append(steps, Step{Subject: "uuid", Detail: "a placeholder that many machines have: not looked at"})

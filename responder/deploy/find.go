@@ -67,7 +67,7 @@ func (s *Snapshot) Find(c Client, now time.Time) Answer {
 	if !s.loaded {
 		return Answer{Why: NotLoaded}
 	}
-	mac, uuid := c.identities()
+	mac, uuid := c.Identities()
 	known := s.entry(mac)
 	same := s.entry(uuid.key())
 	answer := Answer{Why: Unknown}
@@ -195,7 +195,7 @@ func (w *candidates) judge(n *node, id Identity) (why Why, until time.Time) {
 // Loaded returns the deployment that a client was booted with last, also if it
 // was used up by that: what the machine goes on to fetch is of this one.
 func (s *Snapshot) Loaded(c Client) (d *Deployment, run RunID) {
-	mac, uuid := c.identities()
+	mac, uuid := c.Identities()
 	by := c.ID()
 	var last time.Time
 	for _, l := range s.listed(s.entry(mac), mac, s.entry(uuid.key()), uuid.key()) {

@@ -68,6 +68,13 @@ func (id Identity) IsUUID() bool { return id.uuid }
 // Bytes returns the bytes in the order of the wire.
 func (id Identity) Bytes() []byte { return append([]byte(nil), id.b[:id.n]...) }
 
+// Copy is Bytes into dst, which has room for 16. It returns how many they are.
+func (id *Identity) Copy(dst []byte) int { return copy(dst, id.b[:id.n]) }
+
+// Key is the identity that everything about a machine is filed under: both
+// spellings of a UUID have one.
+func (id Identity) Key() Identity { return id.key() }
+
 // String writes lower-case digits: 52:54:00:12:34:56, or a UUID with its dashes.
 func (id Identity) String() string {
 	raw := hex.EncodeToString(id.b[:id.n])
@@ -113,6 +120,9 @@ func (id Identity) key() Identity {
 	return id
 }
 
+// Same reports that both are one machine's identity, in either spelling of a UUID.
+func (id Identity) Same(other Identity) bool { return id.key() == other.key() }
+
 // placeholders are UUIDs that are found in machines of many owners, beside
 // those of one repeated byte. 03000200-… is American Megatrends' default.
 var placeholders = [...][16]byte{
@@ -142,8 +152,8 @@ type Client struct {
 	UUID []byte // option 97 without its type byte; nil if there is none
 }
 
-// identities returns how the client is known: by hardware address, UUID, or both.
-func (c Client) identities() (mac, uuid Identity) {
+// Identities returns how the client is known: by hardware address, UUID, or both.
+func (c Client) Identities() (mac, uuid Identity) {
 	mac, uuid = HardwareIdentity(c.MAC), UUIDIdentity(c.UUID)
 	if mac.uuid {
 		if uuid.IsZero() {
@@ -157,7 +167,7 @@ func (c Client) identities() (mac, uuid Identity) {
 // ID is the identity that a machine is recorded under: its hardware address,
 // or its UUID if it shows no other.
 func (c Client) ID() Identity {
-	mac, uuid := c.identities()
+	mac, uuid := c.Identities()
 	if mac.IsZero() {
 		return uuid
 	}

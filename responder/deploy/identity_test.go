@@ -83,7 +83,7 @@ func TestClientIdentities(t *testing.T) {
 		"nothing":          {Client{}, Identity{}, Identity{}},
 		"longer than DHCP": {Client{MAC: make([]byte, 17)}, Identity{}, Identity{}},
 	} {
-		if mac, uuid := c.client.identities(); mac != c.mac || uuid != c.uuid {
+		if mac, uuid := c.client.Identities(); mac != c.mac || uuid != c.uuid {
 			t.Errorf("%s: %v, %v", name, mac, uuid)
 		}
 	}

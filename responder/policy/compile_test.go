@@ -61,6 +61,7 @@ func TestCompileErrors(t *testing.T) {
 		{"allow", Spec{Profiles: map[string]Profile{"p": {Files: testProfiles["full"].Files, Allow: []string{"a/*", "../*"}}}}, `profiles.p.allow[1]: bad pattern "../*" (as in "linux/*"`},
 		{"allow all", Spec{Profiles: map[string]Profile{"p": {Files: testProfiles["full"].Files, Allow: []string{"/"}}}}, `profiles.p.allow[0]: bad pattern "/"`},
 		{"empty profile", Spec{Profiles: map[string]Profile{"p": {}}}, `profiles.p: profile "p" has no boot files`},
+		{"long name", Spec{Profiles: map[string]Profile{strings.Repeat("p", 64): testProfiles["full"]}}, `the profile's name has 64 bytes, at most 63 (a shorter name)`},
 		{"unknown file key", files("x64-uefii", "a"), `profiles.p.files.x64-uefii: unknown architecture "x64-uefii" (did you mean x64-uefi?)`},
 		{"two names", Spec{Profiles: map[string]Profile{"p": {Files: map[string]string{"bios": "a", "arch-0": "b"}}}}, `profiles.p.files.bios: arch-0 and bios are one architecture`},
 		{"no file", files("bios", ""), `profiles.p.files.bios: no boot file`},

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"time"
@@ -38,6 +39,16 @@ type Deployment struct {
 	Once     bool
 	Note     string
 	NotAfter time.Time
+	Token    func() (string, error) // nil: there are no callbacks
+}
+
+// CallbackToken is what the installer shows when it calls back: it is good for
+// this machine's run of this deployment alone.
+func (d *Deployment) CallbackToken() (string, error) {
+	if d.Token == nil {
+		return "", errors.New("no callbacks: this server has no API that could take one")
+	}
+	return d.Token()
 }
 
 // Server is who serves it.

@@ -61,18 +61,13 @@ type session struct {
 	gone     chan struct{} // closed at the very end
 	ended    time.Time     // zero: not yet
 	server   netip.AddrPort
+	follow   *following // nil: nobody wants to hear of it
 }
 
 var errSuperseded = errors.New("the client asked for something else")
 
 func newAside(s *Server) (*aside, error) {
-	opts := legacy.Options{Uploads: s.cfg.Uploads, Timeout: s.cfg.InitialTimeout, GiveUp: s.cfg.GiveUp}
-	if s.cfg.Netascii {
-		opts.Open = func(name string) (*content.File, error) {
-			f := s.opener.open(lookup{name: name})
-			return f.file, f.err
-		}
-	}
+	opts := legacy.Options{Uploads: s.cfg.Uploads, Netascii: s.cfg.Netascii, Timeout: s.cfg.InitialTimeout, GiveUp: s.cfg.GiveUp}
 	l, err := legacy.New(opts)
 	if err != nil {
 		return nil, err
@@ -180,17 +175,32 @@ func (h *aside) serve(ctx context.Context, t *session, r legacy.Request, zone st
 		t.server = l.server
 		h.mu.Unlock()
 	}
-	h.legacy.Serve(ctx, r, link, &t.progress, func(err error) {
+	r.Open = func() (*content.File, error) { return h.open(t, r.Name) }
+	refuse := error(nil)
+	if r.Write {
+		refuse = h.mayWrite(t, r.Name)
+	}
+	ended := func(err error) {
 		how := legacyOutcome(err)
 		if errors.Is(context.Cause(ctx), errSuperseded) && how == Stopped {
 			how = Superseded
 		}
 		if code, text, ok := refusal(how); ok {
+			var g *gateError
+			if errors.As(err, &g) {
+				text = plain(g.text, text)
+			}
 			// It may be lost, as any packet.
 			_ = link.Send(appendError(nil, code, text))
 		}
 		h.end(t, r.Name, how, err)
-	})
+	}
+	if refuse != nil {
+		ended(refuse)
+		link.Close()
+		return
+	}
+	h.legacy.Serve(ctx, r, link, &t.progress, ended)
 }
 
 func (h *aside) forget(t *session) {

@@ -25,6 +25,13 @@ func (h *aside) end(t *session, name string, how Outcome, err error) {
 	default:
 		h.received.Add(bytes)
 	}
+	if t.follow != nil {
+		e := Ending{Outcome: how, Confirmed: how == Complete, Acknowledged: int64(bytes)}
+		if err != nil {
+			e.Why = err.Error()
+		}
+		t.follow.tell(tiding{kind: tellEnded, ending: e})
+	}
 	if h.server.reports.wants(how) {
 		h.server.reports.put(report{client: t.peer.addrPort(), file: name, how: how, err: err, upload: t.write,
 			size: t.progress.Size(), sent: int64(bytes), took: t.ended.Sub(t.started)})
@@ -75,8 +82,12 @@ func legacyOutcome(err error) Outcome {
 			return e.how
 		}
 	}
-	if err == nil {
+	var g *gateError
+	switch {
+	case err == nil:
 		return Complete
+	case errors.As(err, &g):
+		return g.how
 	}
 	return lookupOutcome(err)
 }

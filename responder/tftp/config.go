@@ -85,6 +85,9 @@ type Config struct {
 	// by all workers at once and must be quick. SetClients replaces it.
 	Clients func(netip.Addr) bool
 
+	// Gate says what each client may have. nil: what is below the root.
+	Gate Gate
+
 	// InitialTimeout is the wait before a retransmission while the round trip is
 	// unknown; after that it is estimated (RFC 6298), but at least MinTimeout. It
 	// doubles with each retransmission up to MaxTimeout. A timeout that the client

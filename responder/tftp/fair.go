@@ -108,6 +108,8 @@ func (w *worker) makeReady(e *endpoint, id slotID, s *slot) {
 		}
 	case s.resume > w.now && s.unsent():
 		w.timers.set(id, s.resume)
+	case s.atLast():
+		w.askForLast(id, s)
 	}
 }
 

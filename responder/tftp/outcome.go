@@ -23,6 +23,7 @@ const (
 	SendFailed  // the kernel refuses to send to the client
 	Stopped     // the server stopped
 	Incomplete  // an upload was shorter or longer than announced
+	Withheld    // the gate did not let the last block go
 
 	// The request was answered with an ERROR.
 	NotFound     // no such file
@@ -37,6 +38,8 @@ const (
 	BadMode      // neither octet nor anything else we serve
 	Malformed    // not a request as RFC 1350 has it
 	Unreadable   // the system cannot open or map the file
+	Refused      // the gate does not let this client have it
+	BadTemplate  // the file is made from a template, which is wrong
 
 	// The request got silence.
 	NotAllowed  // the source is outside of `clients:`
@@ -55,10 +58,10 @@ const (
 var outcomeNames = [NumOutcomes]string{
 	running: "running", Complete: "complete", Probe: "probe",
 	Aborted: "aborted", TimedOut: "timed_out", Unreachable: "unreachable", Superseded: "superseded",
-	FileChanged: "file_changed", ReadFailed: "read_failed", SendFailed: "send_failed", Stopped: "stopped", Incomplete: "incomplete",
+	FileChanged: "file_changed", ReadFailed: "read_failed", SendFailed: "send_failed", Stopped: "stopped", Incomplete: "incomplete", Withheld: "withheld",
 	Exists: "exists", OverLimit: "over_limit",
 	NotFound: "not_found", IsDirectory: "is_directory", BadName: "bad_name", OutsideRoot: "outside_root", NoPermission: "no_permission", NotRegular: "not_regular", WriteRefused: "write_refused",
-	BadMode: "bad_mode", Malformed: "malformed", Unreadable: "unreadable",
+	BadMode: "bad_mode", Malformed: "malformed", Unreadable: "unreadable", Refused: "refused", BadTemplate: "bad_template",
 	NotAllowed: "client_not_allowed", NotUnicast: "not_unicast", NotRequest: "not_request", Full: "full", ClientFull: "client_full", NetworkFull: "network_full",
 	ClientRate: "client_rate", NetworkRate: "network_rate", Busy: "busy",
 }

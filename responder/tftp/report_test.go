@@ -136,7 +136,7 @@ func TestOpenerFollowsRoot(t *testing.T) {
 			return old
 		}
 		return fresh
-	})
+	}, nil)
 	f := o.open(lookup{name: "f"})
 	if f.how != running || f.err != nil {
 		t.Fatalf("%v, %v", f.how, f.err)

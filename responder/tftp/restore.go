@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/xdpxe/xdpxe/responder/content"
+	"github.com/xdpxe/xdpxe/responder/mapfile"
 	"github.com/xdpxe/xdpxe/responder/tftp/resume"
 )
 
@@ -31,7 +32,7 @@ func (s *Server) restore(left *estate) {
 	log := s.cfg.Logger
 	saved, torn, err := resume.Read(s.cfg.State)
 	switch {
-	case errors.Is(err, resume.ErrInUse):
+	case errors.Is(err, mapfile.ErrInUse):
 		log.Warn("transfers will not outlive this process", zap.Error(err))
 		return
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -105,28 +106,48 @@ func (w *worker) adopt(e *endpoint, t *resume.Saved, now, when instant) bool {
 	g := grant{blksize: t.Blksize, window: t.Window, burst: t.Burst, timeout: t.Timeout, options: options(t.Options)}
 	s.goOn(now, t.Size, g, t.Base, when)
 	was := content.Identity{Dev: t.File.Dev, Ino: t.File.Ino, Size: t.File.Size, Sec: t.File.Sec, Nsec: t.File.Nsec}
-	file, err := w.server.root.Load().Reopen(t.File.Path, was)
-	if err != nil {
-		w.spoiled = append(w.spoiled, spoiled{id, t.File.Path, fmt.Errorf("since the last process: %w", err)})
+	f := w.reopen(s, t.File.Path, was)
+	if f.file == nil {
+		w.spoiled = append(w.spoiled, spoiled{id, f})
 		return true
 	}
-	w.table.setFile(id, file)
-	w.keepRecord(id, s, file)
+	w.table.setFile(id, f.file)
+	w.keepRecord(id, s, f.file)
+	w.follow(id, s, f.follow)
 	w.timers.set(id, s.deadline)
 	return true
 }
 
-// spoiled is a transfer of a former process whose file is another now.
+// reopen opens the file of a former process's transfer, if it is the same one
+// and the client may still have it. The loops do not run yet, so nobody waits for the gate.
+func (w *worker) reopen(s *slot, path string, was content.Identity) found {
+	if a := w.asked(s, &was); a != nil {
+		return w.server.opener.open(lookup{name: path, asked: a})
+	}
+	file, err := w.server.root.Load().Reopen(path, was)
+	return found{file: file, name: path, how: lookupOutcome(err), err: err}
+}
+
+// spoiled is a transfer of a former process whose file is another now, or not
+// for its client any more.
 type spoiled struct {
-	id   slotID
-	path string
-	err  error
+	slot slotID
+	found
 }
 
 // endSpoiled tells those clients.
 func (w *worker) endSpoiled() {
-	for _, x := range w.spoiled {
-		w.endWith(x.id, w.table.slot(x.id), FileChanged, x.path, x.err)
+	for i := range w.spoiled {
+		x := &w.spoiled[i]
+		s := w.table.slot(x.slot)
+		end := ending{how: FileChanged, name: x.name, err: x.err}
+		if x.how >= Refused && x.how <= BadTemplate {
+			end.how, end.text = x.how, x.text
+		}
+		if end.err != nil {
+			end.err = fmt.Errorf("since the last process: %w", end.err)
+		}
+		w.finish(x.slot, s, end)
 	}
 	w.spoiled = nil
 	for _, e := range w.endpoints {
@@ -243,6 +264,10 @@ func (w *worker) abandon() {
 		if file := w.table.file(id); file != nil {
 			w.garbage = append(w.garbage, file)
 			w.table.setFile(id, nil)
+		}
+		// Its Follower does not hear of an end, as there is none.
+		if f := w.following[id]; f != nil {
+			f.cancel()
 		}
 	})
 	w.sweep()

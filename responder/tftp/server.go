@@ -31,6 +31,7 @@ type Server struct {
 	opener     *opener
 	prefetcher *prefetcher
 	reports    *reporter
+	followers  *followers
 	// aside is nil unless there is something that the workers do not serve.
 	aside *aside
 
@@ -67,8 +68,10 @@ func Listen(cfg Config, root *content.Root) (*Server, error) {
 		headers: newHeaders(),
 		epoch:   time.Now().Add(-time.Second), // instant 0 is "never"
 		reports: newReporter(cfg.Logger),
+
+		followers: new(followers),
 	}
-	s.opener = newOpener(s.root.Load)
+	s.opener = newOpener(s.root.Load, cfg.Gate)
 	s.prefetcher = newPrefetcher(s.clock)
 	s.SetRoot(root)
 	s.SetClients(cfg.Clients)
@@ -213,6 +216,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	loops.Wait()
 	s.prefetcher.stop()
 	s.aside.stop()
+	s.followers.wait()
 	s.opener.stop()
 	s.reports.stop()
 	s.state.Store(closed)
@@ -228,9 +232,13 @@ func (s *Server) Close() error {
 				if f := w.table.file(id); f != nil {
 					f.Release()
 				}
+				if f := w.following[id]; f != nil {
+					f.cancel()
+				}
 			})
 		}
 		s.aside.stop()
+		s.followers.wait()
 		s.closeWorkers()
 	}
 	return nil

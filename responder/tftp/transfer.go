@@ -31,6 +31,7 @@ type transfer struct {
 	resent      uint16 // blocks sent again by timer since the last progress
 	echoes      uint16 // acknowledgements of base-1 that are still to come without a loss
 	phase       phase
+	held        uint8 // 1: the last block is held back (worker_hold.go)
 	tries       uint8 // retransmissions by timer since the last sample or loss: the back-off
 	repeats     uint8 // repeated requests answered since the last of those
 	answered    bool  // something was acknowledged: the client is where it says it is
@@ -93,7 +94,9 @@ func (t *transfer) pending(now instant) bool {
 func (t *transfer) unsent() bool { return t.pending(t.resume) }
 
 // windowEnd is one past the last block that may be sent without an acknowledgement.
-func (t *transfer) windowEnd() uint64 { return min(t.base+uint64(t.grant.window), t.last+1) }
+func (t *transfer) windowEnd() uint64 {
+	return min(t.base+uint64(t.grant.window), t.last+1-uint64(t.held))
+}
 
 // sentOACK says that the OACK left.
 func (t *transfer) sentOACK(now instant, tm *timing) {

@@ -3,6 +3,7 @@ package tftp
 import (
 	"encoding/binary"
 	"strconv"
+	"strings"
 )
 
 // Opcodes (RFC 1350, 2347).
@@ -52,6 +53,22 @@ func appendError(b []byte, code uint16, text string) []byte {
 	return append(b, 0)
 }
 
+// maxText bounds the text of an ERROR, so that it fits any link.
+const maxText = 200
+
+// plain returns text as an ERROR can carry it, or another one if it is empty.
+func plain(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f {
+			return '?'
+		}
+		return r
+	}, text[:min(len(text), maxText)])
+}
+
 // refusal returns what the client is told about an outcome; ok is false where it is told nothing.
 // The codes decide what boot programs do next: 1 lets shim and iPXE go on to the
 // next name, and U-Boot starts over after any but 1 and 2.
@@ -63,6 +80,12 @@ func refusal(o Outcome) (code uint16, text string, ok bool) {
 		return codeNotFound, "is a directory", true
 	case BadName, OutsideRoot, NoPermission, NotRegular:
 		return codeAccess, "access refused", true
+	case Refused:
+		return codeAccess, "not for this client", true
+	case BadTemplate:
+		return codeUndefined, "file cannot be made: see the server's log", true
+	case Withheld:
+		return codeUndefined, "the last block is withheld", true
 	case WriteRefused:
 		return codeAccess, "this server is read-only", true
 	case Exists:

@@ -47,8 +47,10 @@ type worker struct {
 	incoming  datagram
 	strangers bucket
 	queue     map[slotID]queued // requests that wait for a place
-	unread    uint64            // times that a socket was left with more to read
-	behind    int               // rounds since the timers had their turn
+	following map[slotID]*following
+	told      instant // when Followers last heard of progress
+	unread    uint64  // times that a socket was left with more to read
+	behind    int     // rounds since the timers had their turn
 	stopping  bool
 	stopAt    instant
 
@@ -66,7 +68,7 @@ const (
 
 func newWorker(s *Server) (*worker, error) {
 	w := &worker{server: s, epoll: -1, wake: -1, counters: new(counters), table: newTable(), recv: newReceiver(),
-		queue: map[slotID]queued{}, gone: make(chan struct{})}
+		queue: map[slotID]queued{}, following: map[slotID]*following{}, gone: make(chan struct{})}
 	w.timers.slot = w.table.slot
 	w.strangers = bucket{rate: strangerRate, most: strangerRate, level: strangerRate}
 	var err error
@@ -169,6 +171,7 @@ func (w *worker) run() error {
 		}
 		w.sweep()
 		w.countFaults()
+		w.tellProgress()
 	}
 }
 

@@ -1,32 +1,43 @@
 package tftp
 
+// ending is how a transfer ends, and what there is to say about it.
+type ending struct {
+	how         Outcome
+	unconfirmed bool   // Complete, though the last acknowledgement did not come
+	name        string // that a client asked for whose file was not found
+	text        string // for the client, in place of the outcome's
+	err         error  // for the log
+}
+
 // endUnconfirmed ends a transfer whose final acknowledgement did not come.
 func (w *worker) endUnconfirmed(id slotID, s *slot) {
 	w.counters.unconfirmed.Add(1)
-	w.end(id, s, Complete)
+	w.finish(id, s, ending{how: Complete, unconfirmed: true})
 }
 
 // end ends a transfer. Its slot lingers to absorb what is still on its way.
 func (w *worker) end(id slotID, s *slot, how Outcome) {
-	w.endWith(id, s, how, "", nil)
+	w.finish(id, s, ending{how: how})
 }
 
-// endWith is end for a transfer whose lookup failed: name is what it asked for and err why.
-func (w *worker) endWith(id slotID, s *slot, how Outcome, name string, err error) {
+// finish is end, in more words.
+func (w *worker) finish(id slotID, s *slot, end ending) {
 	if file := w.table.file(id); file != nil {
-		name = file.Path()
+		end.name = file.Path()
 		// A message in the batch may still point into the mapping.
 		w.garbage = append(w.garbage, file)
 		w.table.setFile(id, nil)
 	}
 	w.dropRecord(id)
+	how := end.how
 	w.counters.outcomes[how].Add(1)
 	if w.server.reports.wants(how) {
 		w.server.reports.put(report{
-			client: s.peer.addrPort(), file: name, how: how, err: err,
+			client: s.peer.addrPort(), file: end.name, how: how, err: end.err,
 			size: s.size, sent: s.acknowledged(), took: w.now.since(s.started), retransmits: s.retransmits,
 		})
 	}
+	w.unfollow(id, s, &end)
 	e := w.endpoints[s.peer.endpoint]
 	looked := s.phase > opening
 	client := w.table.flow(id).account
@@ -37,7 +48,7 @@ func (w *worker) endWith(id slotID, s *slot, how Outcome, name string, err error
 	s.phase = ended
 	w.running--
 	if code, text, ok := refusal(how); ok {
-		w.sendError(e, &s.peer, &s.local, code, text)
+		w.sendError(e, &s.peer, &s.local, code, plain(end.text, text))
 	}
 	if !looked || w.linger >= maxLinger {
 		w.remove(id)

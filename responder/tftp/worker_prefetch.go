@@ -95,7 +95,7 @@ func (w *worker) onLoaded(l *loaded) {
 	}
 	s.loading = false
 	if l.how != running {
-		w.endWith(l.id, s, l.how, "", l.err)
+		w.finish(l.id, s, ending{how: l.how, err: l.err})
 		return
 	}
 	s.loaded = true

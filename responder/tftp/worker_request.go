@@ -94,7 +94,7 @@ func (w *worker) begin(e *endpoint, d *datagram, req *request, id uint64) {
 
 // lookUp lets the file of a transfer be looked up.
 func (w *worker) lookUp(id slotID, s *slot, name string) {
-	if !w.server.opener.ask(lookup{worker: w, id: id, serial: s.serial, name: name}) {
+	if !w.server.opener.ask(lookup{worker: w, id: id, serial: s.serial, name: name, asked: w.asked(s, nil)}) {
 		w.end(id, s, Busy)
 		w.forget(id, s)
 	}
@@ -110,11 +110,15 @@ func (w *worker) onFound(f *found) {
 		return
 	}
 	if f.file == nil {
-		w.endWith(f.id, s, f.how, f.name, f.err)
+		if f.follow != nil {
+			w.following[f.id] = w.server.followers.follow(f.follow)
+		}
+		w.finish(f.id, s, ending{how: f.how, name: f.name, text: f.text, err: f.err})
 		return
 	}
 	w.table.setFile(f.id, f.file)
 	s.start(w.now, f.file.Size(), s.grant, &w.server.timing)
+	w.follow(f.id, s, f.follow)
 	w.keepRecord(f.id, s, f.file)
 	w.timers.set(f.id, s.deadline)
 	w.makeReady(w.endpoints[s.peer.endpoint], f.id, s)
@@ -233,8 +237,11 @@ func (w *worker) expire() {
 		case Complete:
 			w.endUnconfirmed(id, s)
 		default:
+			// Perhaps it was not the client that was silent.
 			if s.loading {
-				how = ReadFailed // it was not the client that was silent
+				how = ReadFailed
+			} else if s.atLast() {
+				how = Withheld
 			}
 			w.end(id, s, how)
 		}

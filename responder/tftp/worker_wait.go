@@ -29,7 +29,7 @@ func (w *worker) unqueue(id slotID, s *slot, client *account) bool {
 // dismiss gives up a request whose client asks no more.
 func (w *worker) dismiss(id slotID, s *slot) {
 	q := w.queue[id]
-	w.endWith(id, s, q.why, q.name, nil)
+	w.finish(id, s, ending{how: q.why, name: q.name})
 }
 
 // onPlace takes it that a request need not wait any longer.

@@ -19,8 +19,8 @@ import (
 type Options struct {
 	// Uploads takes write requests. nil: none.
 	Uploads *Uploads
-	// Open looks up the file of a read in mode netascii. nil: there are none.
-	Open func(name string) (*content.File, error)
+	// Netascii serves reads in that mode.
+	Netascii bool
 	// Timeout is the wait for a client before a packet is repeated, GiveUp for how
 	// long that goes on.
 	Timeout, GiveUp time.Duration
@@ -33,6 +33,8 @@ type Request struct {
 	Name      string
 	Blksize   int   // that may be granted; 0: none was asked for
 	Announced int64 // length of an upload as the client has it; 0: it did not say
+	// Open looks up the file of a read. It is the session's then.
+	Open func() (*content.File, error)
 }
 
 // Link is the way to the client of one request.
@@ -106,7 +108,7 @@ func (s *Server) Close() {
 
 // Uploads says whether write requests are served, Netascii whether reads in that mode are.
 func (s *Server) Uploads() bool  { return s.folder != nil }
-func (s *Server) Netascii() bool { return s.opts.Open != nil }
+func (s *Server) Netascii() bool { return s.opts.Netascii }
 
 // Serve serves one request and closes the link. It calls ended when the client
 // has everything, or nothing more to expect, and sends ERRORs to nobody: that is
@@ -152,7 +154,7 @@ func (s *Server) open(t *session) (err error) {
 		}
 		return err
 	}
-	file, err := s.opts.Open(t.request.Name)
+	file, err := t.request.Open()
 	if err == nil {
 		t.source = &source{file: file}
 		t.progress.named(file.Path(), file.Size())
