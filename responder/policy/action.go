@@ -36,8 +36,9 @@ type Action struct {
 	Unknown Target // if Tracks: nobody has named the machine
 	tracks  bool
 
-	Delay     time.Duration
-	DelaySecs time.Duration
+	// DISCOVERs are answered when so long has passed since the client's first, and
+	// when the client claims to have waited so long (Machine.WaitedFor).
+	Delay, Claimed time.Duration
 
 	rule  *rule // nil: the default
 	local *LocalFiles
@@ -47,7 +48,7 @@ type Action struct {
 func (a *Action) Tracks() bool { return a.tracks }
 
 // Waits reports whether DISCOVERs may be answered later than the first.
-func (a *Action) Waits() bool { return a.Delay > 0 || a.DelaySecs > 0 }
+func (a *Action) Waits() bool { return a.Delay > 0 || a.Claimed > 0 }
 
 // Action returns what becomes of a machine by the first rule from the index on
 // that holds for it, else by the default.

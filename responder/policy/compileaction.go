@@ -86,11 +86,11 @@ func (c *compiler) action(at string, spec *Rule, a *Action) {
 		a.Unknown = c.target(at+".unknown", spec.Unknown, Ignore, Hold, Local)
 		a.tracks = true
 	}
-	a.Delay, a.DelaySecs = spec.Delay, time.Duration(spec.DelaySecs)*time.Second
+	a.Delay, a.Claimed = spec.Delay, time.Duration(spec.DelaySecs)*time.Second
 	for _, d := range [...]struct {
 		key string
 		is  time.Duration
-	}{{"delay", a.Delay}, {"delay-secs", a.DelaySecs}} {
+	}{{"delay", a.Delay}, {"delay-secs", a.Claimed}} {
 		if d.is < 0 || d.is > MaxDelay {
 			c.fail(at+"."+d.key, invalid("at most "+MaxDelay.String()+": the firmware gives up then", "rule %q: delay of %v", a.Rule, d.is))
 		}
