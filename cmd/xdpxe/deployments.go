@@ -118,22 +118,42 @@ func openFile(ctx context.Context, path string, log *zap.Logger) (*store.Bolt, e
 // openEtcd opens the store that servers have in common, which need not be there,
 // and finds out as whom this one is to be a member.
 func (d *deployments) openEtcd(cfg *config.Config, name string) error {
-	e := cfg.Store.Etcd
-	password, err := firstLine(e.PasswordFile)
+	etcd, err := etcdOf(cfg)
 	if err != nil {
-		return cfg.Problem("store.etcd.password-file", err, "a file with the password in its first line")
-	}
-	etcd, err := store.OpenEtcd(store.EtcdConfig{
-		Endpoints: e.Endpoints, Prefix: e.Prefix, CA: e.CA, Cert: e.Cert, Key: e.Key, User: e.User, Password: password, Timeout: e.Timeout,
-	})
-	if err != nil {
-		return cfg.Problem("store.etcd", err, "")
+		return err
 	}
 	d.store = etcd
 	if d.fleet, err = newFleetMember(name, etcd, d.log); err != nil {
 		return errors.Join(err, etcd.Close())
 	}
 	return nil
+}
+
+func etcdOf(cfg *config.Config) (*store.Etcd, error) {
+	e := cfg.Store.Etcd
+	password, err := firstLine(e.PasswordFile)
+	if err != nil {
+		return nil, cfg.Problem("store.etcd.password-file", err, "a file with the password in its first line")
+	}
+	etcd, err := store.OpenEtcd(store.EtcdConfig{
+		Endpoints: e.Endpoints, Prefix: e.Prefix, CA: e.CA, Cert: e.Cert, Key: e.Key, User: e.User, Password: password, Timeout: e.Timeout,
+	})
+	if err != nil {
+		return nil, cfg.Problem("store.etcd", err, "")
+	}
+	return etcd, nil
+}
+
+// checkEtcd finds mistakes in what is said of an etcd, without one.
+func checkEtcd(cfg *config.Config) error {
+	if cfg.Store == nil || cfg.Store.Etcd == nil {
+		return nil
+	}
+	etcd, err := etcdOf(cfg)
+	if err != nil {
+		return err
+	}
+	return etcd.Close()
 }
 
 // firstLine reads a secret; the empty path has the empty one.

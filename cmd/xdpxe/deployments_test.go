@@ -163,3 +163,24 @@ func TestDeploymentsSurvive(t *testing.T) {
 		t.Errorf("%+v, %v", m, ok)
 	}
 }
+
+// What is wrong with an etcd's configuration is found at its place, by check and
+// by serve, and no etcd is needed for that.
+func TestEtcdMistakes(t *testing.T) {
+	for etcd, want := range map[string]string{
+		"{endpoints: [http://192.0.2.1:2379], user: u, password-file: PASSWORD}":         ":15:9: store.etcd: etcd: endpoint \"http://192.0.2.1:2379\": the password would go over the network in clear: use https",
+		"{endpoints: [https://192.0.2.1:2379], ca: /nonexistent/ca}":                     ":15:9: store.etcd: etcd: CA: open /nonexistent/ca: no such file or directory",
+		"{endpoints: [https://192.0.2.1:2379], user: u, password-file: /nonexistent/pw}": ": store.etcd.password-file: open /nonexistent/pw: no such file or directory (a file with the password in its first line)",
+	} {
+		password := filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(password, []byte("secret\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		path := site(t, labYAML+"store: {etcd: "+strings.ReplaceAll(etcd, "PASSWORD", password)+"}\n", labFiles...)
+		for _, command := range [][]string{{"check", "-c", path}, {"serve", "-c", path}} {
+			if r := xdpxe(t, command...); r.code != fault.UserCode || !strings.Contains(r.stderr, want) {
+				t.Errorf("%v: %+v, want %q", command, r, want)
+			}
+		}
+	}
+}
