@@ -46,7 +46,7 @@ func (s *Server) Answering(m *packet.Meta) (*dhcp.Responder, *dhcp.Link) {
 
 // VoidTemplates lets no earlier answer of the kernel's hold: to be called when
 // something that decisions rest on has changed and is in force. Once it returns,
-// requests are decided anew.
+// requests are decided anew. It waits for no store and no network.
 func (s *Server) VoidTemplates() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

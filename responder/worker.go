@@ -36,8 +36,9 @@ type worker struct {
 	turned  atomic.Int64    // unix nanoseconds of the last turn of the loop
 
 	in, out [batch]packet.Packet
-	spare   [conn.MaxPayload]byte // where an answer goes that there is no frame for
-	event   Event                 // the last one, in a place that observers can be shown
+	spare   packet.Packet // where an answer goes that there is no frame for
+	nowhere [conn.MaxPayload]byte
+	event   Event // the last one, in a place that observers can be shown
 }
 
 // drainFor bounds how long what still waits when a worker is to end is answered.
@@ -118,7 +119,9 @@ func (w *worker) handle(now time.Time, in, out []packet.Packet) (used int) {
 	}
 	for i := range in {
 		// Without a frame for the answer observers hear of the request all the same.
-		reply, room := &packet.Packet{Payload: w.spare[:0]}, used < len(out)
+		room := used < len(out)
+		w.spare.Payload = w.nowhere[:0]
+		reply := &w.spare
 		if room {
 			reply = &out[used]
 		}

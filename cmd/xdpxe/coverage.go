@@ -79,12 +79,14 @@ func (p *port) covering() (c covering, ok bool) {
 	return c, true
 }
 
-// target is a rule, or the default, and where it leads.
+// target is a rule, or the default, and where it leads; profile is empty where
+// there is none, or it is others who name it.
 type target struct{ rule, profile string }
 
 func targets(cfg *config.Config) (list []target) {
 	profile := func(boot string) string {
-		if boot == policy.Ignore {
+		switch boot {
+		case policy.Ignore, policy.Deployed, policy.Hold:
 			return ""
 		}
 		return boot
@@ -98,24 +100,22 @@ func targets(cfg *config.Config) (list []target) {
 // coverageOf says for each rule, and the default, how far the kernels answer
 // what it decides; more is how many rules are left out.
 func coverageOf(cfg *config.Config, kernels []covering) (list []control.Coverage, more int) {
-	seen := make(map[target][]control.Coverage)
+	seen := make(map[string][]control.Coverage) // by rule
 	for _, k := range kernels {
 		for i := range k.Covers {
 			c := &k.Covers[i]
-			t := target{c.Decision.Rule, c.Decision.Profile}
-			seen[t] = append(seen[t], k.coverage(c))
+			seen[c.Decision.Rule] = append(seen[c.Decision.Rule], k.coverage(c))
 		}
 	}
 	all := targets(cfg)
 	// Those that requests were for come first, if there is not room for all.
 	if len(all) > maxRulesCovered {
-		slices.SortStableFunc(all, func(a, b target) int { return cmp.Compare(min(len(seen[b]), 1), min(len(seen[a]), 1)) })
+		slices.SortStableFunc(all, func(a, b target) int { return cmp.Compare(min(len(seen[b.rule]), 1), min(len(seen[a.rule]), 1)) })
 		more = len(all) - maxRulesCovered
 		all = all[:maxRulesCovered]
 	}
 	for _, t := range all {
-		rows := seen[t]
-		delete(seen, t)
+		rows := seen[t.rule]
 		for _, k := range kernels {
 			if !slices.ContainsFunc(rows, func(c control.Coverage) bool { return c.Iface == k.iface }) {
 				rows = append(rows, control.Coverage{Rule: t.rule, Profile: t.profile, Iface: k.iface, Why: []string{cmp.Or(k.off, nothingYet)}})

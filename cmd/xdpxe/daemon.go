@@ -19,9 +19,11 @@ import (
 	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/privilege"
 	"github.com/xdpxe/xdpxe/loader/netdev"
 	"github.com/xdpxe/xdpxe/responder"
+	"github.com/xdpxe/xdpxe/responder/api"
 	"github.com/xdpxe/xdpxe/responder/config"
 	"github.com/xdpxe/xdpxe/responder/content"
 	"github.com/xdpxe/xdpxe/responder/control"
+	"github.com/xdpxe/xdpxe/responder/decide"
 	"github.com/xdpxe/xdpxe/responder/dhcp"
 	"github.com/xdpxe/xdpxe/responder/metrics"
 	"github.com/xdpxe/xdpxe/responder/tftp"
@@ -38,7 +40,12 @@ type daemon struct {
 	links  *linkTable
 	boot   *bootSockets
 	tftp   *tftp.Server // nil without a root
+	kept   *deployments // nil where nothing is deployed
+	memory *memory      // nil where nothing is to be remembered of machines
+	api    *api.Server  // nil: not on TCP
 
+	name       string      // of this server
+	strict     bool        // clients get their own files only: what it was started with
 	singlePort bool        // of tftp: what it was started with
 	leaving    atomic.Bool // a successor takes over: what can stay, stays
 
@@ -47,7 +54,9 @@ type daemon struct {
 	mu      sync.Mutex
 	config  *config.Config
 	answers *dhcp.Responder
+	decider *decide.Decider
 	root    *content.Root // nil without one
+	hooks   map[string]*webhook
 	ports   map[string]*runningPort
 	reloads reloadState
 
@@ -55,26 +64,49 @@ type daemon struct {
 }
 
 // newDaemon opens all that is not bound to an interface. cfg is complete.
-func newDaemon(cfg *config.Config, store *fdstore.Store, load func() (*config.Config, error), log *zap.Logger, level zap.AtomicLevel) (*daemon, error) {
+func newDaemon(ctx context.Context, cfg *config.Config, store *fdstore.Store, load func() (*config.Config, error), log *zap.Logger, level zap.AtomicLevel) (_ *daemon, err error) {
 	server := responder.New(log)
 	d := &daemon{
 		load: load, log: log, level: level, started: time.Now(), server: server, links: newLinkTable(server), boot: newBootSockets(store, log),
-		ports: make(map[string]*runningPort), singlePort: cfg.TFTP.SinglePort, reloads: reloadState{loaded: time.Now()},
+		ports: make(map[string]*runningPort), singlePort: cfg.TFTP.SinglePort, strict: cfg.TFTP.StrictFiles, reloads: reloadState{loaded: time.Now()},
+	}
+	if d.name, err = serverName(cfg); err != nil {
+		return nil, err
 	}
 	root, err := openRoot(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if root != nil {
-		if d.tftp, err = tftp.Listen(tftpConfig(cfg, store, log), root); err != nil {
+	defer func() {
+		if err == nil {
+			return
+		}
+		if root != nil {
 			root.Close()
+		}
+		err = errors.Join(err, d.letGo())
+	}()
+	if err := d.openKept(ctx, cfg, root); err != nil {
+		return nil, err
+	}
+	hooks, err := openHooks(cfg, d.name, nil, log)
+	if err != nil {
+		return nil, err
+	}
+	d.hooks = hooks
+	if root != nil {
+		c := tftpConfig(cfg, store, log)
+		if d.memory != nil {
+			c.Gate = d.memory.openGate(d.kept, d.name, d.gateSettings(cfg))
+		}
+		if d.tftp, err = tftp.Listen(c, root); err != nil {
 			if errors.Is(err, tftp.ErrUploads) {
 				return nil, cfg.Problem("tftp.uploads.dir", err, uploadsHint)
 			}
 			return nil, portError(err, cfg.TFTP.Port)
 		}
 	}
-	d.adopt(cfg, root)
+	d.adopt(cfg, root, hooks)
 	return d, nil
 }
 
@@ -121,9 +153,10 @@ func networks(cfg *config.Config) (list []tftp.Network) {
 	return list
 }
 
-// adopt puts a checked configuration and its root in force.
-func (d *daemon) adopt(cfg *config.Config, root *content.Root) {
-	d.answers = dhcp.New(cfg.Policy, dhcp.Options{Previous: d.answers})
+// adopt puts a checked configuration, its root and its webhooks in force.
+func (d *daemon) adopt(cfg *config.Config, root *content.Root, hooks map[string]*webhook) {
+	d.decider = d.newDecider(cfg, hooks)
+	d.answers = dhcp.New(d.decider, dhcp.Options{Previous: d.answers})
 	d.server.SetAnswers(d.answers)
 	if d.tftp != nil {
 		d.tftp.SetClients(cfg.Policy.Allowed)
@@ -137,11 +170,15 @@ func (d *daemon) adopt(cfg *config.Config, root *content.Root) {
 	if d.root != nil && d.root != root {
 		d.root.Close()
 	}
-	d.config, d.root = cfg, root
+	d.kept.reconfigure(cfg)
+	d.memory.reconfigure(d.gateSettings(cfg))
+	d.config, d.root, d.hooks = cfg, root, hooks
 }
 
 // run serves until ctx ends. hup and edited ask for a reload.
 func (d *daemon) run(ctx context.Context, hup <-chan os.Signal, edited <-chan struct{}) error {
+	ctx, release := d.drained(ctx)
+	defer release()
 	group, ctx := errgroup.WithContext(ctx)
 	d.group = group
 	group.Go(func() error { d.server.Run(ctx); return nil })
@@ -158,14 +195,20 @@ func (d *daemon) run(ctx context.Context, hup <-chan os.Signal, edited <-chan st
 	}
 	notifyOr(d.log, notify.Stopping())
 	d.stopPorts(d.portNames())
-	return err
+	return errors.Join(err, d.letGo())
 }
 
 // start opens the control socket, metrics and the interfaces, gives up the
 // privileges that nothing needs from then on, and tells the service manager.
 func (d *daemon) start(ctx context.Context) error {
 	cfg := d.config
-	ctl, err := control.Listen(cfg.Control, control.Options{Source: d, Tap: tap{d.server}, Logger: d.log.Named("control")})
+	handler := d.apiHandler()
+	ctl, err := control.Listen(cfg.Control.Socket, control.Options{
+		Source: d, Tap: tap{d.server}, Handler: handler, Mode: cfg.Control.Mode, Group: cfg.Control.Group, Logger: d.log.Named("control"),
+	})
+	if errors.Is(err, control.ErrNoGroup) {
+		return cfg.Problem("control.group", err, "a group of this host, by name or number")
+	}
 	if err != nil {
 		return err
 	}
@@ -177,10 +220,16 @@ func (d *daemon) start(ctx context.Context) error {
 		}
 		d.group.Go(func() error { return m.Serve(ctx) })
 	}
+	if err := d.serveAPI(ctx, handler); err != nil {
+		return err
+	}
 	if err := d.startPorts(ctx, cfg); err != nil {
 		return err
 	}
-	warnOfForeignDir(d.log, filepath.Dir(cfg.Control))
+	if err := d.join(); err != nil {
+		return err
+	}
+	warnOfForeignDir(d.log, filepath.Dir(cfg.Control.Socket))
 	if err := dropPrivileges(d.log); err != nil {
 		return err
 	}

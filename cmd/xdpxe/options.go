@@ -19,7 +19,7 @@ func portOptionsOf(cfg *config.Config, iface string) portOptions {
 			ZeroCopy:      cfg.ZeroCopy,
 			GuardFilter:   int(cfg.Guard.Memory),
 			GuardSources:  cfg.Guard.Clients,
-			RunDir:        filepath.Dir(cfg.Control),
+			RunDir:        filepath.Dir(cfg.Control.Socket),
 			PinDir:        cfg.BPFFS,
 			External:      cfg.Attach == config.AttachExternal,
 		},

@@ -32,8 +32,27 @@ var reasonTexts = [packet.NumReasons]string{
 	packet.UnknownArch:      "the client names no architecture",
 	packet.NoFileForArch:    "the profile has no boot file for this architecture",
 	packet.ReplyTooLong:     "the answer does not fit the client's maximal message size (option 57)",
+	packet.NothingDeployed:  "nothing is deployed to this client",
+	packet.LocalBoot:        "the client is to boot from its disk, and does when it is not answered",
+	packet.MachineIgnored:   "on the ignore list",
+	packet.MachineHeld:      "nobody has named this client: it waits for an operator's approval",
+	packet.Delayed:          "the rule answers clients that have asked for longer",
+	packet.OtherOwner:       "another boot server of the fleet answers this client",
+	packet.WebhookWaits:     "the webhook has not answered yet",
+	packet.WebhookFailed:    "the webhook could not be asked, and is to fail closed",
 	packet.NoBuffer:         "no free buffer to answer from",
 	packet.SendError:        "the kernel refused to send the answer",
+}
+
+// reasonText says in words what a reason of the daemon's means; empty: a newer
+// daemon's.
+func reasonText(name string) string {
+	for r, text := range reasonTexts {
+		if packet.Reason(r).String() == name {
+			return text
+		}
+	}
+	return ""
 }
 
 // leftToKernel reports whether the XDP program already passes such requests

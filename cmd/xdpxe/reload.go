@@ -48,8 +48,22 @@ func (d *daemon) tryReload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	root, err := openRoot(cfg)
+	if cfg.Store != nil && d.kept == nil {
+		return cfg.Problem("store", errNoStore, "restart it")
+	}
+	hooks, err := openHooks(cfg, d.name, d.hooks, d.log)
 	if err != nil {
+		return err
+	}
+	root, err := openRoot(cfg)
+	if err == nil && d.api != nil {
+		err = d.api.Reload() // its certificate and token
+	}
+	if err != nil {
+		if root != nil {
+			root.Close()
+		}
+		closeHooks(hooks, d.hooks)
 		return err
 	}
 	// A file server neither comes nor goes while the daemon runs (needRestart
@@ -62,11 +76,17 @@ func (d *daemon) tryReload(ctx context.Context) error {
 		root = d.root
 	}
 	d.mu.Lock()
-	for _, key := range needRestart(d.config, cfg) {
+	keys := needRestart(d.config, cfg)
+	if key := remembers(cfg, root); d.memory == nil && key != "" && !slices.Contains(keys, "tftp") {
+		keys = append(keys, key)
+	}
+	for _, key := range keys {
 		d.log.Warn("takes effect at the next start only", zap.String("key", key))
 	}
-	d.adopt(cfg, root)
+	former := d.hooks
+	d.adopt(cfg, root, hooks)
 	d.mu.Unlock()
+	closeHooks(former, hooks)
 	if level, err := zapcore.ParseLevel(cfg.Log.Level); err == nil {
 		d.level.SetLevel(level)
 	}
@@ -89,6 +109,9 @@ func needRestart(was, is *config.Config) (keys []string) {
 		"tftp":    sameTFTP(was.TFTP, is.TFTP),
 		"metrics": was.Metrics == is.Metrics,
 		"control": was.Control == is.Control,
+		"api":     was.API == is.API,
+		"store":   reflect.DeepEqual(was.Store, is.Store),
+		"server":  was.Server == is.Server,
 		"log":     was.Log.Format == is.Log.Format,
 		"root":    (was.Root == "") == (is.Root == ""),
 	} {

@@ -72,7 +72,7 @@ func serve(ctx context.Context, src *source, stdout, stderr io.Writer) error {
 	defer signal.Stop(handOver)
 
 	store := fdstore.Open()
-	d, err := newDaemon(cfg, store, func() (*config.Config, error) {
+	d, err := newDaemon(ctx, cfg, store, func() (*config.Config, error) {
 		cfg, _, err := loadComplete(src)
 		return cfg, err
 	}, log, level)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -68,6 +67,9 @@ func TestUnitCapabilities(t *testing.T) {
 	if unit["RestartKillSignal"] != "SIGUSR2" || unit["ReadWritePaths"] != "-"+pins || !strings.Contains(unit["ExecStartPre"], "mkdir -p -m 0700 "+pins+" ") {
 		t.Errorf("RestartKillSignal=%s, ReadWritePaths=%s, ExecStartPre=%s", unit["RestartKillSignal"], unit["ReadWritePaths"], unit["ExecStartPre"])
 	}
+	if got := "/var/lib/" + unit["StateDirectory"]; got != filepath.Dir(config.DefaultStoreFile) {
+		t.Errorf("StateDirectory is %s, the store %s", got, config.DefaultStoreFile)
+	}
 	if got := "/run/" + unit["RuntimeDirectory"]; got != filepath.Dir(control.DefaultPath) {
 		t.Errorf("RuntimeDirectory is %s, the control socket %s", got, control.DefaultPath)
 	}
@@ -93,59 +95,80 @@ func TestUnitVerifies(t *testing.T) {
 	}
 }
 
-// daemonProcess is `xdpxe serve` in a namespace, with its service manager.
-type daemonProcess struct {
-	*exec.Cmd
-	log    *bytes.Buffer
-	said   *bufio.Reader // of the notify socket, one state a line
-	client *control.Client
-	dir    string
+// daemonSite is what it takes to run daemons, one after the other: the program,
+// a configuration with its boot files, and a service manager.
+type daemonSite struct {
+	ns      namespace
+	dir     string
+	program string
+	notify  string
+	said    chan string // what the daemons tell the service manager
 }
 
-// startDaemon starts the daemon through a command line that runs the program
-// appended to it, and waits until it is ready.
-func startDaemon(t *testing.T, ns namespace, through ...string) *daemonProcess {
+// newDaemonSite makes one. DIR in the configuration stands for its directory.
+func newDaemonSite(t *testing.T, ns namespace, yaml string) *daemonSite {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "xdpxe-daemon-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	program := filepath.Join(dir, "xdpxe")
-	build := exec.Command("go", "build", "-o", program, ".")
+	s := &daemonSite{ns: ns, dir: dir, program: filepath.Join(dir, "xdpxe"), notify: filepath.Join(dir, "notify")}
+	build := exec.Command("go", "build", "-o", s.program, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // see package privilege
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	yaml := fmt.Sprintf(`interfaces: [v0]
-root: %s
-control: %s/run/control.sock
-policy: {default: all}
-profiles: {all: {files: {x64-uefi: a.efi}}}
-`, dir, dir)
-	notify := filepath.Join(dir, "notify")
-	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notify, Net: "unixgram"})
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.notify, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { manager.Close() })
+	s.said = make(chan string, 1<<16)
+	go s.listen(manager)
+	s.configure(t, yaml)
 	err = errors.Join(
 		os.WriteFile(filepath.Join(dir, "a.efi"), []byte("x"), 0o644),
-		os.WriteFile(filepath.Join(dir, "xdpxe.yaml"), []byte(yaml), 0o644),
 		os.Mkdir(filepath.Join(dir, "run"), 0o755), os.Chown(filepath.Join(dir, "run"), 65534, 65534), // RuntimeDirectory=
-		os.Chmod(notify, 0o777), os.Chmod(dir, 0o755))
+		os.Chmod(s.notify, 0o777), os.Chmod(dir, 0o755))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
 
-	args := append([]string{"netns", "exec", string(ns)}, through...)
+// configure writes the configuration.
+func (s *daemonSite) configure(t *testing.T, yaml string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, "xdpxe.yaml"), []byte(strings.ReplaceAll(yaml, "DIR", s.dir)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// daemonProcess is `xdpxe serve` in a namespace, with its service manager.
+type daemonProcess struct {
+	*exec.Cmd
+	log    *bytes.Buffer
+	said   <-chan string // to the service manager
+	client *control.Client
+	dir    string
+}
+
+// start starts the daemon through a command line that runs the program
+// appended to it, and waits until it is ready.
+func (s *daemonSite) start(t *testing.T, through ...string) *daemonProcess {
+	t.Helper()
+	args := append([]string{"netns", "exec", string(s.ns)}, through...)
 	d := &daemonProcess{
-		Cmd: exec.Command("ip", append(args, program, "serve", "-c", filepath.Join(dir, "xdpxe.yaml"))...),
-		log: new(bytes.Buffer), said: bufio.NewReader(datagrams{manager}), dir: dir,
-		client: control.NewClient(filepath.Join(dir, "run", "control.sock")),
+		Cmd: exec.Command("ip", append(args, s.program, "serve", "-c", filepath.Join(s.dir, "xdpxe.yaml"))...),
+		log: new(bytes.Buffer), said: s.said, dir: s.dir,
+		client: control.NewClient(filepath.Join(s.dir, "run", "control.sock")),
 	}
 	d.Stdout, d.Stderr = d.log, d.log
-	d.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify, "WATCHDOG_USEC=200000")
+	d.Env = append(os.Environ(), "NOTIFY_SOCKET="+s.notify, "WATCHDOG_USEC=200000")
+	for len(s.said) > 0 { // by a daemon before
+		<-s.said
+	}
 	if err := d.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -162,26 +185,40 @@ profiles: {all: {files: {x64-uefi: a.efi}}}
 	return d
 }
 
-// datagrams makes lines of what a service manager is told.
-type datagrams struct{ c *net.UnixConn }
+// startDaemon starts a daemon that has a boot file for everybody.
+func startDaemon(t *testing.T, ns namespace, through ...string) *daemonProcess {
+	t.Helper()
+	return newDaemonSite(t, ns, `interfaces: [v0]
+root: DIR
+control: DIR/run/control.sock
+policy: {default: all}
+profiles: {all: {files: {x64-uefi: a.efi}}}
+`).start(t, through...)
+}
 
-func (d datagrams) Read(b []byte) (int, error) {
-	d.c.SetReadDeadline(time.Now().Add(20 * time.Second))
-	n, err := d.c.Read(b[:len(b)-1])
-	b[n] = '\n'
-	return n + 1, err
+// listen is the service manager: who does not listen to a daemon blocks it.
+func (s *daemonSite) listen(manager *net.UnixConn) {
+	var buf [4096]byte
+	for {
+		n, err := manager.Read(buf[:])
+		if err != nil {
+			return
+		}
+		s.said <- string(buf[:n])
+	}
 }
 
 // await waits until the daemon has told its manager a state.
 func (d *daemonProcess) await(t *testing.T, state string) {
 	t.Helper()
-	for {
-		line, err := d.said.ReadString('\n')
-		if err != nil {
-			t.Fatalf("the daemon never says %s: %v", state, err)
-		}
-		if strings.HasPrefix(line, state) {
-			return
+	for deadline := time.After(20 * time.Second); ; {
+		select {
+		case said := <-d.said:
+			if strings.HasPrefix(said, state) {
+				return
+			}
+		case <-deadline:
+			t.Fatalf("the daemon never says %s", state)
 		}
 	}
 }

@@ -23,7 +23,7 @@ import (
 func (d *daemon) Snapshot() control.Status {
 	now := time.Now()
 	d.mu.Lock()
-	cfg, reloads := d.config, d.reloads
+	cfg, reloads, hooks := d.config, d.reloads, d.hooks
 	ports := make([]*port, 0, len(d.ports))
 	for _, p := range d.ports {
 		ports = append(ports, p.port)
@@ -64,6 +64,8 @@ func (d *daemon) Snapshot() control.Status {
 			Kind: f.Trouble.String(), Server: addrText(f.Server), Count: f.Count, LastSeen: f.LastSeen, Advice: f.Trouble.Advice(),
 		})
 	}
+	d.kept.addStatus(&st, now)
+	st.Webhooks = hookStatus(hooks)
 	for _, e := range d.server.Journal().Recent() {
 		st.Recent = append(st.Recent, outcomeOf(&e))
 	}

@@ -122,6 +122,19 @@ func busy() control.Status {
 			{Time: now.Add(-9 * time.Second), Client: "52:54:00:00:00:03", Stage: "discover", Iface: "eth0", Reason: "unknown_arch"},
 			{Time: now.Add(-11 * time.Second), Client: "52:54:00:00:00:04", Stage: "discover", Iface: "eth0", Reason: "rule_ignore", Arch: "bios", Rule: "servers"},
 		},
+		Store: &control.Store{
+			Kind: "etcd", Where: "https://192.0.2.1:2379", Loaded: true, Since: now.Add(-20 * time.Second), Error: "etcd https://192.0.2.1:2379: store unavailable",
+			Problems: []string{"deploy/d/x: unexpected end of JSON input"},
+		},
+		Deployments: &control.Deployments{
+			States:   []control.DeploymentState{{State: "failed", Count: 1}, {State: "waiting", Count: 12}},
+			Machines: 20, Held: 4, Groups: 2, Ignored: 1, EventsLost: 5, SeenLost: 6, SeenWait: 8,
+		},
+		Fleet: &control.Fleet{Name: "boot1", Member: true, Members: []control.Member{
+			{Name: "boot1", Addresses: []string{"198.51.100.2/24", "203.0.113.2/24"}, Version: "v1.2.3", Since: now.Add(-26 * time.Hour)},
+			{Name: "boot2", Draining: true, Since: now.Add(-time.Hour)},
+		}},
+		Webhooks: []control.Webhook{{Name: "cmdb", Answers: 9, Failures: 2, Busy: 1, Waiting: 4, Kept: 11, Error: "status 500"}},
 		TFTP: control.TFTP{
 			Listen: []string{"0.0.0.0:69", "[::]:69"}, Active: 1, Queued: 2, Requests: 300, Waited: 5, Capped: 6, BytesSent: 5 << 30, Retransmissions: 17,
 			Unconfirmed: 3, Uploads: 4, BytesReceived: 5 << 20,

@@ -32,6 +32,7 @@ func printStatus(out io.Writer, st *control.Status, recent, transfers int) error
 	p.outcomes("CLIENTS WITHOUT ANSWER, newest first", recent, false)
 	p.outcomes("CLIENTS ANSWERED, newest first", recent, true)
 	p.tftp(transfers)
+	p.kept()
 	return p.w.Flush()
 }
 

@@ -43,7 +43,7 @@ tftp: {single-port: true, netascii: true, uploads: {dir: in, max-files: 2}, netw
 	}
 	core, logs := observer.New(zap.WarnLevel)
 	load := func() (*config.Config, error) { return parse("{subnet: 127.0.0.0/8, max-window: 2}") }
-	d, err := newDaemon(cfg, nil, load, zap.New(core), zap.NewAtomicLevel())
+	d, err := newDaemon(t.Context(), cfg, nil, load, zap.New(core), zap.NewAtomicLevel())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,19 +28,20 @@ type FieldError struct {
 
 // Codes of problems.
 const (
-	CodeInvalid      = "invalid"       // 400, 422: what was sent makes no sense
-	CodeUnauthorized = "unauthorized"  // 401: no token or certificate, or a wrong one
-	CodeNotFound     = "not_found"     // 404
-	CodeNotAllowed   = "not_allowed"   // 405
-	CodeNoStore      = "no_store"      // 404: the configuration has nothing that needs deployments
-	CodeRefused      = "refused"       // 409: not in that state
-	CodeExists       = "exists"        // 409: and is different
-	CodeLimit        = "limit"         // 409: too many
-	CodeChanged      = "changed"       // 412, 409: meanwhile
-	CodeTooLarge     = "too_large"     // 413
-	CodeBusy         = "busy"          // 503: too many of these at once
-	CodeUnavailable  = "unavailable"   // 503: the store does not answer
-	CodeInternal     = "internal"      // 500
+	CodeInvalid      = "invalid"      // 400, 422: what was sent makes no sense
+	CodeUnauthorized = "unauthorized" // 401: no token or certificate, or a wrong one
+	CodeForbidden    = "forbidden"    // 403: a browser, for another site
+	CodeNotFound     = "not_found"    // 404
+	CodeNotAllowed   = "not_allowed"  // 405
+	CodeNoStore      = "no_store"     // 404: the configuration has nothing that needs deployments
+	CodeRefused      = "refused"      // 409: not in that state
+	CodeExists       = "exists"       // 409: and is different
+	CodeLimit        = "limit"        // 409: too many
+	CodeChanged      = "changed"      // 412, 409: meanwhile
+	CodeTooLarge     = "too_large"    // 413
+	CodeBusy         = "busy"         // 503: too many of these at once
+	CodeUnavailable  = "unavailable"  // 503: the store does not answer
+	CodeInternal     = "internal"     // 500
 )
 
 // Error is Detail, and every mistake on a line of its own.

@@ -8,7 +8,8 @@ import (
 )
 
 // Answered notes what a machine was answered with. mac is chaddr[:hlen], uuid
-// option 97 without its type byte or nil; all slices are borrowed.
+// option 97 without its type byte or nil; all slices are borrowed. Without a circuit
+// id the one that is known stays: what goes to port 4011 passes no relay.
 func (t *Table) Answered(mac, uuid []byte, arch, profile, deployment string, circuitID []byte, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -22,6 +23,9 @@ func (t *Table) Answered(mac, uuid []byte, arch, profile, deployment string, cir
 		circuitID = nil
 	}
 	k, r := &t.known[i], &t.slots[i].record
+	if len(circuitID) == 0 {
+		circuitID = r.circuitID()
+	}
 	if r.flags&wasAnswered != 0 && k.arch == arch && k.profile == profile && k.deployment == deployment && string(r.circuitID()) == string(circuitID) {
 		t.order.heard(i, r.class())
 		return
@@ -32,7 +36,7 @@ func (t *Table) Answered(mac, uuid []byte, arch, profile, deployment string, cir
 	next.archLen = fill(next.arch[:], arch)
 	next.profileLen = fill(next.profile[:], profile)
 	next.deployLen = fill(next.deploy[:], deployment)
-	clear(next.circuit[:])
+	next.circuit = [maxCircuit]byte{}
 	next.circuitLen = uint8(copy(next.circuit[:], circuitID))
 	t.slots[i].write(&next)
 	t.order.heard(i, next.class())

@@ -78,7 +78,11 @@ func (c *Config) Check(exists func(name string) error) error {
 			continue
 		}
 		if err := exists(f.File); err != nil {
-			e := c.errorAt(f.Path, "", "profile %s: %s: boot file %s: %v", f.Profile, f.Key, f.File, err)
+			of := "profile " + f.Profile
+			if f.Profile == "" {
+				of = "local"
+			}
+			e := c.errorAt(f.Path, "", "%s: %s: boot file %s: %v", of, f.Key, f.File, err)
 			e.Err = err
 			errs = append(errs, e)
 		}
@@ -105,14 +109,17 @@ func (c *Config) warn() {
 	}
 	used, all := map[string]bool{c.Spec.Default: true}, false
 	for i, r := range c.Spec.Rules {
-		used[r.Boot] = true
-		if !all && matchesAll(&r.Match) && i+1 < len(c.Spec.Rules) {
+		used[r.Boot], used[r.Unknown] = true, true
+		if !all && r.Webhook == "" && matchesAll(&r.Match) && i+1 < len(c.Spec.Rules) {
 			all = true
 			add(fmt.Sprintf("policy.rules[%d]", i), "the last place is for a rule without match", "rule %d matches every client; those after it never get a turn", i+1)
 		}
 	}
 	ipxe := make(map[string]policy.FileRef)
 	for _, f := range c.Policy.Files() {
+		if f.Profile == "" {
+			continue
+		}
 		if host, named := policy.NamedHost(f.File); named && f.Key != policy.IPXEFile {
 			add(f.Path, "write its address", "%s: the client's firmware must resolve %s, and only can if its DHCP server sends it a DNS server", f.Key, host)
 		}
@@ -127,8 +134,9 @@ func (c *Config) warn() {
 			add(f.Path, "add ipxe: SCRIPT unless the binary has its script embedded", "profile %s boots %s, but has nothing for iPXE when it asks", f.Profile, path.Base(f.File))
 		}
 	}
+	anyProfile := c.Policy.UsesDeployments() || len(c.Policy.Webhooks()) > 0 // it is others who name them
 	for name := range c.Spec.Profiles {
-		if !used[name] {
+		if !used[name] && !anyProfile {
 			add("profiles."+name, "", "profile %s is in no rule and not the default", name)
 		}
 	}

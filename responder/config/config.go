@@ -3,9 +3,11 @@ package config
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/xdpxe/xdpxe/responder/policy"
@@ -53,14 +55,20 @@ type Config struct {
 	Kernel     Kernel
 	Heartbeat  time.Duration // after which XDP takes a silent daemon for dead
 	BPFFS      string        // directory in a BPF file system that pins go to; empty: nothing is pinned
-	Control    string        // path of the control socket
-	Root       string        // directory of the boot files; empty: nothing is served by TFTP
+	Control    Control
+	Root       string // directory of the boot files; empty: nothing is served by TFTP
 
 	Clients       []netip.Prefix // networks that are answered at all; empty: any
 	VendorClasses []string       // prefixes of option 60 that are served, never empty
 
 	Spec   policy.Spec      // rules and profiles as written
 	Policy *policy.Snapshot // the same, compiled
+
+	Store       *Store // nil: none, deployments are not used
+	Server      string // what this boot server is called; empty: as the host
+	Deployments Deployments
+	Webhooks    map[string]Webhook
+	API         API
 
 	TFTP    TFTP
 	Guard   Guard
@@ -69,7 +77,8 @@ type Config struct {
 
 	Warnings []*Error // what is probably not meant
 
-	places places
+	noStore bool // as `store: none` says
+	places  places
 }
 
 // Kernel says what the XDP program does by itself.
@@ -177,15 +186,16 @@ func Default() *Config {
 		Kernel:        Kernel{Answers: KernelAuto},
 		Heartbeat:     DefaultHeartbeat,
 		BPFFS:         "/sys/fs/bpf/xdpxe",
-		Control:       "/run/xdpxe/control.sock",
+		Control:       Control{Socket: "/run/xdpxe/control.sock", Mode: 0o660},
 		VendorClasses: policy.DefaultVendorClasses(),
 		Spec:          policy.Spec{Default: policy.Ignore},
 		TFTP: TFTP{Port: DefaultTFTPPort, MaxWindow: DefaultMaxWindow, MaxTransfers: DefaultMaxTransfers, GSO: true,
 			Queue: 1024, PerClient: TFTPLimits{Requests: 200}, PerNetwork: TFTPLimits{Requests: 2000}, NetworkBits: [2]int{24, 64},
 			Retransmit: TFTPRetransmit{time.Second, 20 * time.Millisecond, 4 * time.Second, 30 * time.Second, 15 * time.Second}},
-		Guard:   defaultGuard(),
-		Metrics: Metrics{Listen: "127.0.0.1:9469"},
-		Log:     Log{Level: "info", Format: "console"},
+		Deployments: defaultDeployments(),
+		Guard:       defaultGuard(),
+		Metrics:     Metrics{Listen: "127.0.0.1:9469"},
+		Log:         Log{Level: "info", Format: "console"},
 	}
 	// The empty policy has nothing that could be wrong; a test says so.
 	_ = c.compile()
@@ -194,11 +204,13 @@ func Default() *Config {
 }
 
 // placeState puts the transfers' state beside the control socket.
-func (c *Config) placeState() { c.TFTP.State = filepath.Join(filepath.Dir(c.Control), "tftp.state") }
+func (c *Config) placeState() {
+	c.TFTP.State = filepath.Join(filepath.Dir(c.Control.Socket), "tftp.state")
+}
 
-// compile makes Policy from Spec, Clients and VendorClasses.
+// compile makes Policy from Spec, Clients, VendorClasses and Webhooks.
 func (c *Config) compile() error {
-	c.Spec.Clients, c.Spec.VendorClasses = c.Clients, c.VendorClasses
+	c.Spec.Clients, c.Spec.VendorClasses, c.Spec.Webhooks = c.Clients, c.VendorClasses, slices.Sorted(maps.Keys(c.Webhooks))
 	snapshot, err := policy.Compile(c.Spec)
 	if err != nil {
 		return err

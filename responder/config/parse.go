@@ -115,11 +115,16 @@ func (r *reader) schema(c *Config) map[string]setter {
 		"kernel":         r.section(map[string]setter{"answers": r.oneOf(&c.Kernel.Answers, KernelAuto, KernelOff)}),
 		"heartbeat":      r.duration(&c.Heartbeat, MinHeartbeat, MaxHeartbeat),
 		"bpffs":          r.optionalPath(&c.BPFFS),
-		"control":        r.absolute(&c.Control),
+		"control":        r.control(&c.Control),
+		"api":            r.api(&c.API),
+		"store":          r.store(c),
+		"server":         r.section(map[string]setter{"name": r.serverName(&c.Server)}),
+		"deployments":    r.section(r.deployments(&c.Deployments)),
+		"webhooks":       r.webhooks(&c.Webhooks),
 		"root":           r.directory(&c.Root),
 		"clients":        r.prefixes(&c.Clients, false),
 		"vendor-classes": r.replaced(&c.VendorClasses),
-		"policy":         r.section(map[string]setter{"default": r.word(&c.Spec.Default), "rules": r.rules(&c.Spec.Rules)}),
+		"policy":         r.section(map[string]setter{"default": r.word(&c.Spec.Default), "rules": r.rules(&c.Spec.Rules), "local": r.local(&c.Spec.Local)}),
 		"profiles":       r.profiles(&c.Spec.Profiles),
 		"tftp": r.section(map[string]setter{
 			"port":          r.number(&c.TFTP.Port, 1, 65535),
@@ -166,47 +171,6 @@ func (r *reader) replaced(dst *[]string) setter {
 		if len(list) > 0 {
 			*dst = list
 		}
-	}
-}
-
-func (r *reader) rules(dst *[]policy.Rule) setter {
-	return func(n ast.Node, path string) {
-		r.items(n, path, func(n ast.Node, path string) {
-			var rule policy.Rule
-			m := &rule.Match
-			r.keys(n, path, map[string]setter{
-				"name": r.word(&rule.Name),
-				"boot": r.word(&rule.Boot),
-				"match": r.section(map[string]setter{
-					"mac":          r.texts(&m.MAC),
-					"uuid":         r.texts(&m.UUID),
-					"arch":         r.texts(&m.Arch),
-					"subnet":       r.prefixes(&m.Subnet, true),
-					"vendor-class": r.texts(&m.VendorClass),
-					"user-class":   r.texts(&m.UserClass),
-					"circuit-id":   r.texts(&m.CircuitID),
-					"remote-id":    r.texts(&m.RemoteID),
-				}),
-			})
-			*dst = append(*dst, rule)
-		})
-	}
-}
-
-func (r *reader) profiles(dst *map[string]policy.Profile) setter {
-	return func(n ast.Node, path string) {
-		*dst = make(map[string]policy.Profile)
-		r.pairs(n, path, func(name string, _ place, path string, n ast.Node) {
-			p := policy.Profile{Files: make(map[string]string)}
-			r.keys(n, path, map[string]setter{"files": func(n ast.Node, path string) {
-				r.pairs(n, path, func(arch string, _ place, path string, n ast.Node) {
-					if file, ok := r.text(n, path); ok {
-						p.Files[arch] = file
-					}
-				})
-			}})
-			(*dst)[name] = p
-		})
 	}
 }
 
@@ -270,6 +234,7 @@ func (r *reader) finish(c *Config) {
 	}
 	r.order(&c.TFTP.Retransmit)
 	r.checkGuard(&c.Guard)
+	r.placeStore(c)
 	err := c.compile()
 	if err == nil {
 		c.warn()

@@ -59,6 +59,45 @@ func TestMistakes(t *testing.T) {
 			`x.yaml:4:36: tftp.per-network.ipv4: 0 is out of bounds (1 to 32)`,
 			`x.yaml:4:45: tftp.per-network.ipv6: 129 is out of bounds (1 to 128)`,
 		}},
+		{"control", "control: {socket: /a, mode: 0777, path: /b}\n", []string{
+			`x.yaml:1:29: control.mode: bad mode "0777" (0600, 0660 or 0666)`,
+			`x.yaml:1:35: unknown key "path" (known here: group, mode, socket)`,
+		}},
+		{"control, not for its owner", "control: {mode: 0060}\n", []string{`x.yaml:1:17: control.mode: bad mode "0060" (0600, 0660 or 0666)`}},
+		{"api in clear", "api: {listen: \"0.0.0.0:9470\", token-file: t}\n", []string{`x.yaml:1:1: api: on TCP only with TLS: no certificate and key (cert: FILE and key: FILE)`}},
+		{"api for anybody", "api: {listen: \"0.0.0.0:9470\", cert: c, key: k}\n", []string{`x.yaml:1:1: api: nothing says who may use it (token-file: FILE, client-ca: FILE, or both)`}},
+		{"store", "store: /srv/x.db\n", []string{`x.yaml:1:8: store: must be a mapping or none, not "/srv/x.db" (store: {file: PATH}, store: {etcd: {endpoints: […]}}, or store: none)`}},
+		{"two stores", "store:\n  file: /x.db\n  etcd: {endpoints: [http://127.0.0.1:2379]}\n", []string{`x.yaml:3:3: store: a file and an etcd together (one or the other)`}},
+		{"etcd", "store:\n  etcd:\n    endpoints: [etcd1, ftp://etcd1, https://u@etcd1]\n    prefix: xdpxe\n    timeout: 5m\n", []string{
+			`x.yaml:3:17: store.etcd.endpoints[0]: bad endpoint "etcd1" (the URL of a server, as in https://etcd1.example:2379)`,
+			`x.yaml:3:24: store.etcd.endpoints[1]: bad endpoint "ftp://etcd1" (the URL of a server, as in https://etcd1.example:2379)`,
+			`x.yaml:3:37: store.etcd.endpoints[2]: bad endpoint "https://u@etcd1" (the URL of a server, as in https://etcd1.example:2379)`,
+			`x.yaml:4:13: store.etcd.prefix: bad prefix "xdpxe" (it begins and ends with /, as in /xdpxe/)`,
+			`x.yaml:5:14: store.etcd.timeout: 5m is out of bounds (100ms to 1m0s)`,
+		}},
+		{"half an etcd", "store:\n  etcd:\n    cert: a\n    password-file: p\n", []string{
+			`x.yaml:2:3: store.etcd: no endpoints (endpoints: [https://etcd1.example:2379])`,
+			`x.yaml:3:11: store.etcd: cert goes together with key`,
+			`x.yaml:4:20: store.etcd: password-file goes together with user`,
+		}},
+		{"server", "server: {name: a b}\n", []string{`x.yaml:1:16: server.name: bad name "a b" (1 to 128 characters without spaces and slashes, another one for each server)`}},
+		{"deployments", "deployments: {keep: 1m, limits: {held: 0, machine: 5}}\n", []string{
+			`x.yaml:1:21: deployments.keep: 1m is out of bounds (1h0m0s to 87600h0m0s)`,
+			`x.yaml:1:40: deployments.limits.held: 0 is out of bounds (1 to 1000000)`,
+			`x.yaml:1:43: unknown key "machine" (did you mean machines?)`,
+		}},
+		{"webhooks", "webhooks:\n  a: {url: cmdb}\n  b: {deadline: 3s}\n  c: {url: unix:/x, on-failure: opened, concurrent: 0}\n", []string{
+			`x.yaml:2:12: webhooks.a.url: webhook "cmdb": neither http://host/…, https://host/… nor unix:/path (as in http://cmdb.example/boot or unix:/run/cmdb.sock)`,
+			`x.yaml:3:3: webhooks.b: no url to ask (url: http://HOST/… or unix:/PATH)`,
+			`x.yaml:4:33: webhooks.c.on-failure: unknown value "opened" (did you mean open?)`,
+			`x.yaml:4:53: webhooks.c.concurrent: 0 is out of bounds (1 to 65536)`,
+		}},
+		{"a webhook that there is not", "webhooks: {cmdb: {url: unix:/x}}\npolicy: {rules: [{webhook: cmbd}]}\n", []string{
+			`x.yaml:2:28: policy.rules[0].webhook: unknown webhook "cmbd" (did you mean cmdb?)`}},
+		{"a rule without its store", profile + "store: none\npolicy: {rules: [{boot: p}, {boot: p, unknown: hold}, {boot: deployed}]}\n", []string{
+			`x.yaml:3:48: policy.rules[1].unknown: hold takes a store, and there is to be none (leave ` + "`store: none`" + ` out)`}},
+		{"a default without its store", "store: none\npolicy: {default: deployed}\n", []string{
+			`x.yaml:2:19: policy.default: deployed takes a store, and there is to be none (leave ` + "`store: none`" + ` out)`}},
 		{"waits", "tftp: {retransmit: {initial: 2, floor: 1us}}\n", []string{
 			`x.yaml:1:30: tftp.retransmit.initial: bad duration "2" (with a unit, as in 2s or 500ms)`,
 			`x.yaml:1:40: tftp.retransmit.floor: 1us is out of bounds (1ms to 1m0s)`,
@@ -152,7 +191,7 @@ func TestMistakes(t *testing.T) {
 			`x.yaml:3:12: policy.default: unknown profile "q" (did you mean p?)`,
 			`x.yaml:6:13: policy.rules[0].boot: unknown profile "pp" (did you mean p?)`,
 		}},
-		{"no boot", "policy:\n  rules:\n    - name: a\n", []string{`x.yaml:3:7: policy.rules[0].boot: rule "a" says nothing to boot (boot: PROFILE or boot: ignore)`}},
+		{"no boot", "policy:\n  rules:\n    - name: a\n", []string{`x.yaml:3:7: policy.rules[0].boot: rule "a" says nothing to boot (boot: PROFILE, boot: deployed or boot: ignore)`}},
 		{"rule names", "policy:\n  rules:\n    - {name: a, boot: ignore}\n    - {name: a, boot: ignore}\n", []string{`x.yaml:4:14: policy.rules[1].name: rule "a": rule 1 has the same name`}},
 		{"a match of mistakes", `
 policy:
@@ -186,7 +225,7 @@ policy:
 			`x.yaml:1:1: unknown key "datapth" (did you mean datapath?)`,
 			`x.yaml:2:10: address: bad address "x" (as in 203.0.113.2)`,
 			`x.yaml:3:14: tftp.port: 0 is out of bounds (1 to 65535)`,
-			`x.yaml:4:19: policy.default: unknown profile "p" (known: ignore)`,
+			`x.yaml:4:19: policy.default: unknown profile "p" (known: ignore, deployed, hold)`,
 		}},
 		{"place after characters of more than a byte", "profiles: {été: {files: {bios: ../x}}}\n", []string{
 			`x.yaml:1:32: profiles.été.files.bios: boot file "../x": leads out of root (a path below root)`,
@@ -231,7 +270,7 @@ func TestDefaults(t *testing.T) {
 	if want.Policy == nil {
 		t.Fatal("the default policy does not compile")
 	}
-	for _, text := range []string{"", "# nothing\n", "---\n", "interfaces:\nroot:\nclients: []\npolicy:\nprofiles: {}\ntftp: {port: }\nmetrics: ~\nlog:\nzero-copy:\nheartbeat:\nvendor-classes: []\n"} {
+	for _, text := range []string{"", "# nothing\n", "---\n", "interfaces:\nroot:\nclients: []\npolicy:\nprofiles: {}\ntftp: {port: }\nmetrics: ~\nlog:\nzero-copy:\nheartbeat:\nvendor-classes: []\nstore:\nserver: {}\ndeployments: {limits: }\nwebhooks:\napi:\ncontrol:\n"} {
 		c, err := Parse("x.yaml", []byte(text))
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
@@ -266,7 +305,7 @@ func TestExample(t *testing.T) {
 	}
 	d := Default()
 	if !reflect.DeepEqual(c.TFTP, d.TFTP) || c.Metrics != d.Metrics || c.Log != d.Log || c.Datapath != d.Datapath || c.Deliver != d.Deliver || c.Attach != d.Attach || c.ZeroCopy != d.ZeroCopy || c.Kernel != d.Kernel ||
-		c.Heartbeat != d.Heartbeat || c.BPFFS != d.BPFFS || c.Control != d.Control || !reflect.DeepEqual(c.VendorClasses, d.VendorClasses) {
+		c.Heartbeat != d.Heartbeat || c.BPFFS != d.BPFFS || c.Control != d.Control || c.Deployments != d.Deployments || !reflect.DeepEqual(c.VendorClasses, d.VendorClasses) {
 		t.Errorf("the example says it shows defaults, but:\nexample %+v\ndefault %+v", c, d)
 	}
 	if err := c.Complete(); err != nil {
@@ -335,7 +374,14 @@ zero-copy: true
 kernel: {answers: off}
 heartbeat: 1500ms
 bpffs: /run/bpf/
-control: /tmp/c.sock
+control: {socket: /tmp/c.sock, mode: 0600, group: pxe}
+api: {listen: "192.0.2.1:9470", cert: api.crt, key: api.key, client-ca: ca.crt, token-file: /srv/token}
+store: {etcd: {endpoints: [https://192.0.2.1:2379, https://192.0.2.2:2379], prefix: /lab/, ca: ca.crt, cert: e.crt, key: e.key, user: pxe, password-file: pw, timeout: 1s}}
+server: {name: boot7}
+deployments: {keep: 24h, limits: {deployments: 1, machines: 2, held: 3, groups: 4, ignored: 5, new-machines: 6}}
+webhooks:
+  cmdb: {url: "https://cmdb.example/boot", deadline: 1s, lifetime: 2s, retry: 3s, on-failure: open, concurrent: 4}
+  other: {url: unix:/run/x.sock}
 root: ../boot
 clients: [198.51.100.0/24, 192.0.2.9, 2001:db8::/32]
 vendor-classes: [HW-Client]
@@ -372,7 +418,15 @@ log: {level: debug, format: json}
 	prefix := netip.MustParsePrefix
 	want := &Config{
 		File: "/etc/xdpxe/x.yaml", Interfaces: []string{"eth0", "bond0.7"}, Address: netip.MustParseAddr("203.0.113.2"),
-		Datapath: DatapathRingbuf, Deliver: DeliverTee, Attach: AttachAuto, ZeroCopy: true, Kernel: Kernel{Answers: KernelOff}, Heartbeat: 1500 * time.Millisecond, BPFFS: "/run/bpf", Control: "/tmp/c.sock", Root: "/etc/boot",
+		Datapath: DatapathRingbuf, Deliver: DeliverTee, Attach: AttachAuto, ZeroCopy: true, Kernel: Kernel{Answers: KernelOff}, Heartbeat: 1500 * time.Millisecond, BPFFS: "/run/bpf", Control: Control{"/tmp/c.sock", 0o600, "pxe"}, Root: "/etc/boot",
+		API: API{"192.0.2.1:9470", "/etc/xdpxe/api.crt", "/etc/xdpxe/api.key", "/etc/xdpxe/ca.crt", "/srv/token"},
+		Store: &Store{Etcd: &Etcd{Endpoints: []string{"https://192.0.2.1:2379", "https://192.0.2.2:2379"}, Prefix: "/lab/",
+			CA: "/etc/xdpxe/ca.crt", Cert: "/etc/xdpxe/e.crt", Key: "/etc/xdpxe/e.key", User: "pxe", PasswordFile: "/etc/xdpxe/pw", Timeout: time.Second}},
+		Server: "boot7", Deployments: Deployments{24 * time.Hour, DeployLimits{1, 2, 3, 4, 5, 6}},
+		Webhooks: map[string]Webhook{
+			"cmdb":  {"https://cmdb.example/boot", time.Second, 2 * time.Second, 3 * time.Second, FailOpen, 4},
+			"other": {"unix:/run/x.sock", 3 * time.Second, time.Minute, 5 * time.Second, FailClosed, 1024},
+		},
 		Clients: []netip.Prefix{prefix("198.51.100.0/24"), prefix("192.0.2.9/32"), prefix("2001:db8::/32")}, VendorClasses: []string{"HW-Client"},
 		TFTP: TFTP{
 			Port: 6969, MaxWindow: 8, MaxBlksize: 1400, MaxTransfers: 5, DataPorts: [2]uint16{50000, 50015}, State: "/srv/state", Netascii: true,
@@ -401,7 +455,7 @@ log: {level: debug, format: json}
 			"linux": {Files: map[string]string{"bios": "7", "ipxe": "http://192.0.2.1/boot.ipxe"}},
 			"again": {Files: map[string]string{"bios": `boot\x64\wdsnbp.com`, "x64-uefi": "boot/x64/bootmgfw.efi"}},
 		},
-		Clients: want.Clients, VendorClasses: want.VendorClasses,
+		Clients: want.Clients, VendorClasses: want.VendorClasses, Webhooks: []string{"cmdb", "other"},
 	}
 	if c.Policy == nil || len(c.Policy.Files()) != 6 {
 		t.Fatalf("policy %+v", c.Policy)
@@ -438,5 +492,23 @@ func TestLoad(t *testing.T) {
 	}
 	if _, err := Load(big); err == nil || !strings.Contains(err.Error(), "longer than") {
 		t.Errorf("an endless file: %v", err)
+	}
+}
+
+// A store is opened by who says so; the file has its default place.
+func TestStore(t *testing.T) {
+	for text, want := range map[string]*Store{
+		"":                                      nil,
+		"store: none\n":                         nil,
+		"policy: {default: hold}\n":             {File: DefaultStoreFile},
+		"policy: {rules: [{boot: deployed}]}\n": {File: DefaultStoreFile},
+		"policy: {rules: [{boot: ignore}]}\nstore: {file: }\n": {File: DefaultStoreFile},
+		"store: {}\n":              {File: DefaultStoreFile},
+		"store: {file: /srv/x/}\n": {File: "/srv/x"},
+	} {
+		c, err := Parse("x.yaml", []byte(text))
+		if err != nil || !reflect.DeepEqual(c.Store, want) {
+			t.Errorf("%q: %+v, %v", text, c, err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,15 +19,21 @@ import (
 var ErrInUse = errors.New("another daemon answers there")
 
 const (
-	dirMode    = 0o755
-	socketMode = 0o660
-	maxPath    = len(syscall.RawSockaddrUnix{}.Path) - 1 // unix(7): with the final zero
+	dirMode = 0o755
+	maxPath = len(syscall.RawSockaddrUnix{}.Path) - 1 // unix(7): with the final zero
 )
 
-// Listen opens the control socket at path, which its owner and group may use.
-// A missing directory is made. A socket that nobody answers on is taken over;
+// Listen opens the control socket at path, with the mode and group of the
+// options. A missing directory is made. A socket that nobody answers on is taken over;
 // anything else at path is left alone and is an error. The caller runs Serve.
 func Listen(path string, opts Options) (*Server, error) {
+	if opts.Mode == 0 {
+		opts.Mode = DefaultMode
+	}
+	gid, err := groupID(opts.Group)
+	if err != nil {
+		return nil, fmt.Errorf("control socket %s: %w", path, err)
+	}
 	if len(path) > maxPath {
 		return nil, fmt.Errorf("control socket %s: the path has %d bytes, a unix socket's at most %d", path, len(path), maxPath)
 	}
@@ -49,9 +56,14 @@ func Listen(path string, opts Options) (*Server, error) {
 	}
 	// Mode of the descriptor before bind is the mode of the file (net/unix/af_unix.c,
 	// unix_bind_bsd): at no time is it open to more than the umask and this allow.
+	// The group comes later, and what the mode gives a group with it.
+	early := opts.Mode
+	if gid >= 0 {
+		early &^= 0o070
+	}
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var chmodErr error
-		if err := c.Control(func(fd uintptr) { chmodErr = syscall.Fchmod(int(fd), socketMode) }); err != nil {
+		if err := c.Control(func(fd uintptr) { chmodErr = syscall.Fchmod(int(fd), uint32(early)) }); err != nil {
 			return err
 		}
 		return chmodErr
@@ -60,11 +72,35 @@ func Listen(path string, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	if err := os.Chmod(path, socketMode); err != nil { // the group's bits again, which umask took
+	if gid >= 0 {
+		if err := os.Chown(path, -1, gid); err != nil {
+			l.Close()
+			return nil, fmt.Errorf("control socket: group %s: %w", opts.Group, err)
+		}
+	}
+	if err := os.Chmod(path, opts.Mode); err != nil { // what umask took, and the group's
 		l.Close()
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	return &Server{opts: opts, listener: l.(*net.UnixListener)}, nil
+}
+
+// ErrNoGroup is wrapped by Listen when Options.Group is none.
+var ErrNoGroup = errors.New("there is no group")
+
+// groupID looks a group up, by name or number; -1: none is named.
+func groupID(name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	if gid, err := strconv.Atoi(name); err == nil && gid >= 0 {
+		return gid, nil
+	}
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, fmt.Errorf("%w %s on this machine: groupadd --system %s makes it", ErrNoGroup, name, name)
+	}
+	return strconv.Atoi(g.Gid)
 }
 
 // removeStale clears path of a socket that no process answers on.
@@ -90,17 +126,10 @@ func removeStale(path string) error {
 	return os.Remove(path)
 }
 
-// peer names the process that listens on the other side (unix(7), SO_PEERCRED).
+// peer names the process that listens on the other side.
 func peer(c *net.UnixConn) string {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return "unknown process"
-	}
-	var cred *syscall.Ucred
-	raw.Control(func(fd uintptr) {
-		cred, err = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
-	})
-	if err != nil || cred == nil || cred.Pid == 0 {
+	cred := credentials(c)
+	if cred == nil || cred.Pid == 0 {
 		return "unknown process"
 	}
 	pid := strconv.Itoa(int(cred.Pid))

@@ -1,10 +1,12 @@
-// Package control is the daemon's unix socket: HTTP, GET only, JSON and pcap.
+// Package control is the daemon's unix socket: HTTP, JSON and pcap.
 //
 //	GET /v1/status                    Status as JSON
 //	GET /v1/capture?iface=NAME        what that interface receives and answers, as nanosecond pcap, until the client half-closes
+//	/v1/…                             Options.Handler
 //
-// Errors are plain text with a status code. The API only reads: who may open
-// the socket may look, nothing more.
+// Errors are plain text with a status code, but for the handler's. Who may open
+// the socket may use all of it: its mode and group are the guard. User says who
+// that was.
 package control
 
 import (
@@ -12,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -22,7 +25,7 @@ import (
 )
 
 const (
-	maxConns    = 32
+	maxConns    = 64
 	maxCaptures = 4
 	patience    = 10 * time.Second // for a client to send its request or take our answer
 	farewell    = 2 * time.Second  // for answers under way when the daemon stops
@@ -57,16 +60,20 @@ func (s *Server) Serve(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/capture", s.capture)
+	if s.opts.Handler != nil {
+		mux.Handle("/v1/", s.opts.Handler)
+	}
 	hs := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: patience,
 		IdleTimeout:       patience,
 		MaxHeaderBytes:    8 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       withUser,
 		ErrorLog:          zap.NewStdLog(s.opts.Logger.Named("http")),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- hs.Serve(netutil.LimitListener(s.listener, maxConns)) }()
+	go func() { ended <- hs.Serve(netutil.LimitListener(userListener{s.listener}, maxConns)) }()
 	select {
 	case err := <-ended:
 		if errors.Is(err, net.ErrClosed) { // Close

@@ -26,6 +26,11 @@ type Status struct {
 	OutcomesLost uint64      `json:"outcomes_lost"` // neither logged nor in Recent: too many at once
 	CaptureDrops uint64      `json:"capture_drops"` // frames that captures could not keep up with; the control server sets it
 	TFTP         TFTP        `json:"tftp"`
+
+	Store       *Store       `json:"store,omitempty"` // absent: none is used
+	Deployments *Deployments `json:"deployments,omitempty"`
+	Fleet       *Fleet       `json:"fleet,omitempty"` // absent: alone
+	Webhooks    []Webhook    `json:"webhooks,omitempty"`
 }
 
 // Uptime returns how long the daemon had been running when it made s.

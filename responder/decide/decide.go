@@ -18,14 +18,11 @@ const (
 
 // Decide says what a machine boots. It does not allocate, unless a webhook is to be asked.
 func (d *Decider) Decide(m *policy.Machine) policy.Decision {
-	var s *deploy.Snapshot // one for the whole decision
-	if d.catalogue != nil {
-		s = d.catalogue.Snapshot()
-		if s.Stats().Ignored > 0 && s.Find(client(m), m.Now).Why == deploy.IsIgnored {
-			dec := d.policy.Action(m, 0).Begin(m)
-			dec.Rule, dec.Reason = "", packet.MachineIgnored
-			return dec
-		}
+	s := d.snapshot() // one for the whole decision
+	if s != nil && s.Stats().Ignored > 0 && s.Find(client(m), m.Now).Why == deploy.IsIgnored {
+		dec := d.policy.Action(m, 0).Begin(m)
+		dec.Rule, dec.Reason = "", packet.MachineIgnored
+		return dec
 	}
 	a, dec := d.follow(s, m)
 	if a.Waits() {

@@ -21,19 +21,22 @@ func (c *Catalogue) Approve(ctx context.Context, id Identity, rev store.Rev, pro
 	})
 }
 
-// Describe gives a machine a name and a note.
-func (c *Catalogue) Describe(ctx context.Context, id Identity, rev store.Rev, name, note string) error {
-	if name != "" {
-		if err := checkName("name", name); err != nil {
+// Describe gives a machine a name and a note; nil: it keeps the one it has.
+func (c *Catalogue) Describe(ctx context.Context, id Identity, rev store.Rev, name, note *string) error {
+	if name != nil && *name != "" {
+		if err := checkName("name", *name); err != nil {
 			return err
 		}
 	}
 	return c.changeMachine(ctx, id, rev, true, func(m *Machine) bool {
-		if m.Name == name && m.Note == note {
-			return false
+		was := *m
+		if name != nil {
+			m.Name = *name
 		}
-		m.Name, m.Note = name, clipTo(note)
-		return true
+		if note != nil {
+			m.Note = clipTo(*note)
+		}
+		return m.Name != was.Name || m.Note != was.Note
 	})
 }
 
@@ -65,8 +68,8 @@ func (c *Catalogue) machineAt(s *Snapshot, rec *machineRecord, id Identity, rev 
 		return fmt.Errorf("machine %s: %w", id, ErrChanged)
 	case rec == nil && !create:
 		return fmt.Errorf("machine %s: %w", id, ErrNotFound)
-	case rec == nil && s.machines >= c.limits.Machines:
-		return fmt.Errorf("%d machines are recorded, at most %d: forget some: %w", s.machines, c.limits.Machines, ErrLimit)
+	case rec == nil && s.machines >= c.bounds.Load().limits.Machines:
+		return fmt.Errorf("%d machines are recorded, at most %d: forget some: %w", s.machines, c.bounds.Load().limits.Machines, ErrLimit)
 	}
 	return nil
 }
@@ -90,8 +93,8 @@ func (c *Catalogue) Ignore(ctx context.Context, p Pattern, by, reason string, no
 		if s.onList(p) != nil {
 			return nil, nil
 		}
-		if s.ignored >= c.limits.Ignored {
-			return nil, fmt.Errorf("the ignore list has %d patterns, at most %d: %w", s.ignored, c.limits.Ignored, ErrLimit)
+		if s.ignored >= c.bounds.Load().limits.Ignored {
+			return nil, fmt.Errorf("the ignore list has %d patterns, at most %d: %w", s.ignored, c.bounds.Load().limits.Ignored, ErrLimit)
 		}
 		key := ignoredKey(p)
 		txn := &store.Txn{
@@ -145,8 +148,8 @@ func (c *Catalogue) PutGroup(ctx context.Context, name string, rev store.Rev, no
 				return nil, nil
 			}
 			record = *g.record
-		} else if s.groups.n >= c.limits.Groups {
-			return nil, fmt.Errorf("there are %d groups, at most %d: %w", s.groups.n, c.limits.Groups, ErrLimit)
+		} else if s.groups.n >= c.bounds.Load().limits.Groups {
+			return nil, fmt.Errorf("there are %d groups, at most %d: %w", s.groups.n, c.bounds.Load().limits.Groups, ErrLimit)
 		}
 		record.Note = clipTo(note)
 		return &store.Txn{Checks: []store.Check{{Key: groupKey(name), Rev: g.rev}}, Writes: []store.Write{put(groupKey(name), record)}}, nil
@@ -163,8 +166,8 @@ func (c *Catalogue) AddMembers(ctx context.Context, name string, machines []Iden
 	switch {
 	case g.record == nil:
 		return fmt.Errorf("group %q: %w", clip(name), ErrNotFound)
-	case g.members.n+len(machines) > c.limits.Machines:
-		return fmt.Errorf("group %s would have %d machines, at most %d: %w", name, g.members.n+len(machines), c.limits.Machines, ErrLimit)
+	case g.members.n+len(machines) > c.bounds.Load().limits.Machines:
+		return fmt.Errorf("group %s would have %d machines, at most %d: %w", name, g.members.n+len(machines), c.bounds.Load().limits.Machines, ErrLimit)
 	}
 	var txns []store.Txn
 	for i, m := range machines {

@@ -277,10 +277,10 @@ func TestApproveAndIgnore(t *testing.T) {
 		if l := s.Snapshot().IgnoreList(); len(l) != 1 || l[0].Pattern != oui {
 			t.Errorf("%+v", l)
 		}
-		if err := s.Describe(t.Context(), a, 0, "Bad Name", ""); !errors.As(err, new(*Invalid)) {
+		if err := s.Describe(t.Context(), a, 0, new("Bad Name"), nil); !errors.As(err, new(*Invalid)) {
 			t.Errorf("%v", err)
 		}
-		if err := s.Describe(t.Context(), a, 0, "printer", "3rd floor"); err != nil {
+		if err := s.Describe(t.Context(), a, 0, new("printer"), new("3rd floor")); err != nil {
 			t.Error(err)
 		}
 		if m, _ := s.Snapshot().Machine(a); m.Name != "printer" || m.Ignored == nil {

@@ -74,8 +74,7 @@ type Catalogue struct {
 	store   Store
 	changed func()
 	moved   func(Move) // may be nil
-	keep    time.Duration
-	limits  Limits
+	bounds  atomic.Pointer[bounds]
 
 	snapshot atomic.Pointer[Snapshot]
 	ready    chan struct{} // closed when the store has been read
@@ -104,14 +103,25 @@ func New(c Config) *Catalogue {
 	if c.Changed == nil {
 		c.Changed = func() {}
 	}
-	if c.Keep == 0 {
-		c.Keep = DefaultKeep
-	}
-	cat := &Catalogue{store: c.Store, changed: c.Changed, moved: c.Moved, keep: c.Keep, limits: c.Limits.settle(),
+	cat := &Catalogue{store: c.Store, changed: c.Changed, moved: c.Moved,
 		ready: make(chan struct{}), stopped: make(chan struct{}), jobs: make(chan *job, maxJobs), revs: make(map[string]store.Rev)}
-	cat.sightings.rate = cat.limits.NewMachines
+	cat.SetBounds(c.Keep, c.Limits)
 	cat.snapshot.Store(newSnapshot())
 	return cat
+}
+
+// bounds are what of Config can be another one later.
+type bounds struct {
+	keep   time.Duration
+	limits Limits
+}
+
+// SetBounds replaces Config.Keep and Config.Limits. What is there stays.
+func (c *Catalogue) SetBounds(keep time.Duration, l Limits) {
+	if keep == 0 {
+		keep = DefaultKeep
+	}
+	c.bounds.Store(&bounds{keep, l.settle()})
 }
 
 // Snapshot returns what is known now.
@@ -167,7 +177,7 @@ func (c *Catalogue) reset(items []store.Item, rev store.Rev) {
 	next, _ = next.with(c.news(changes))
 	before := c.snapshot.Swap(next)
 	if !first {
-		c.tellMoves(before, next, changes)
+		c.missed(before, next, changes)
 	}
 	c.mu.Unlock()
 	c.changed()
@@ -197,9 +207,7 @@ func (c *Catalogue) take(changes []store.Change, upto store.Rev) {
 	}
 	decides := false
 	if len(changes) > 0 {
-		var next *Snapshot
-		next, decides = c.snapshot.Load().with(changes)
-		c.tellMoves(c.snapshot.Swap(next), next, changes)
+		decides = c.advance(changes)
 	}
 	c.mu.Unlock()
 	if decides {

@@ -64,6 +64,22 @@ func (c *Catalogue) Arm(ctx context.Context, id string, machine Identity, rev st
 	return c.actAt(ctx, RunID{id, machine.key()}, e, now, rev)
 }
 
+// CallBack takes an installer's word for how it went. machine is needed for a
+// group's deployment.
+func (c *Catalogue) CallBack(ctx context.Context, id string, machine Identity, failed bool, message string, now time.Time) error {
+	n, err := c.Snapshot().at(id, 0, now)
+	if err != nil {
+		return err
+	}
+	switch named := n.d.Target.Machine(); {
+	case n.d.Target.Group == "" && machine.IsZero():
+		machine = named
+	case machine.IsZero():
+		return invalid("machine", "is missing: deployment %s is a group's", id)
+	}
+	return c.Act(ctx, RunID{id, machine.key()}, Event{Kind: Called, Failed: failed, Message: clipTo(message)}, now)
+}
+
 // Delete forgets a deployment that is over: done, failed, cancelled or expired.
 func (c *Catalogue) Delete(ctx context.Context, id string, rev store.Rev, now time.Time) error {
 	n, err := c.Snapshot().at(id, rev, now)
@@ -134,7 +150,7 @@ func (c *Catalogue) sweep(ctx context.Context) {
 	var txns []store.Txn
 	for id, n := range s.deployments.all {
 		since, over := s.over(n, now)
-		if !over || now.Sub(since) < c.keep {
+		if !over || now.Sub(since) < c.bounds.Load().keep {
 			continue
 		}
 		if n.runs.n > maxRuns {

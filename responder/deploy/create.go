@@ -48,8 +48,8 @@ func (c *Catalogue) Create(ctx context.Context, ds []Deployment, now time.Time) 
 	if err := settleAll(s, ds, now); err != nil {
 		return nil, err
 	}
-	if n := s.deployments.n + len(ds); n > c.limits.Deployments {
-		return nil, fmt.Errorf("%d deployments would be kept, at most %d: delete those that are over: %w", n, c.limits.Deployments, ErrLimit)
+	if n := s.deployments.n + len(ds); n > c.bounds.Load().limits.Deployments {
+		return nil, fmt.Errorf("%d deployments would be kept, at most %d: delete those that are over: %w", n, c.bounds.Load().limits.Deployments, ErrLimit)
 	}
 	out := make([]Created, len(ds))
 	var txns []store.Txn

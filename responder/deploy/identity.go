@@ -120,6 +120,9 @@ func (id Identity) key() Identity {
 	return id
 }
 
+// Same reports that both are one machine's identity, in either spelling of a UUID.
+func (id Identity) Same(other Identity) bool { return id.key() == other.key() }
+
 // placeholders are UUIDs that are found in machines of many owners, beside
 // those of one repeated byte. 03000200-… is American Megatrends' default.
 var placeholders = [...][16]byte{

@@ -89,6 +89,7 @@ func (s *Snapshot) machineStatus(e *entry) MachineStatus {
 type MachineFilter struct {
 	Held     bool // only those that wait for approval
 	Approved bool // only those that have it
+	Ignored  bool // only those on the ignore list, themselves or their vendor
 	Group    string
 }
 
@@ -98,6 +99,9 @@ func (s *Snapshot) Machines(f MachineFilter, after Identity, limit int) (page []
 	var found []*entry
 	for id, e := range s.entries.all {
 		m := e.machine
+		if m != nil && f.Ignored && s.ignores(id, e, s.entry(m.UUID.key())) == nil {
+			continue
+		}
 		if m == nil || f.Held && !m.Held || f.Approved && m.Approved == nil || f.Group != "" && !slices.Contains(e.groups, f.Group) ||
 			!after.IsZero() && compare(id, after.key()) <= 0 {
 			continue

@@ -35,7 +35,6 @@ type sightings struct {
 	refused uint64
 
 	// Of the goroutine that writes.
-	rate    float64 // new machines a second
 	tokens  float64
 	filled  time.Time
 	evicted time.Time
@@ -159,7 +158,7 @@ func (c *Catalogue) SightingStats() SightingStats {
 // flushSightings writes the machines whose turn it is.
 func (c *Catalogue) flushSightings(ctx context.Context) {
 	now := time.Now()
-	due := c.sightings.due(now)
+	due := c.sightings.due(now, c.bounds.Load().limits.NewMachines)
 	if len(due) == 0 {
 		return
 	}
@@ -167,7 +166,7 @@ func (c *Catalogue) flushSightings(ctx context.Context) {
 		c.evict(ctx, now)
 	}
 	s := c.Snapshot()
-	room := min(c.limits.Machines-s.machines, c.limits.Held-s.held)
+	room := min(c.bounds.Load().limits.Machines-s.machines, c.bounds.Load().limits.Held-s.held)
 	var txns []store.Txn
 	var of []*seen
 	for _, p := range due {
@@ -203,7 +202,7 @@ func (c *Catalogue) flushSightings(ctx context.Context) {
 
 func (c *Catalogue) full(due []*seen) bool {
 	s := c.Snapshot()
-	return s.machines+len(due) > c.limits.Machines || s.held+len(due) > c.limits.Held
+	return s.machines+len(due) > c.bounds.Load().limits.Machines || s.held+len(due) > c.bounds.Load().limits.Held
 }
 
 // merged is the record after the tries of p.
@@ -230,14 +229,14 @@ func (p *seen) merged(rec *machineRecord) (m Machine, rev store.Rev) {
 	return m, rec.rev
 }
 
-// due takes out of pending what is to be written now.
-func (l *sightings) due(now time.Time) []*seen {
+// due takes out of pending what is to be written now; rate is that of new machines, a second.
+func (l *sightings) due(now time.Time, rate float64) []*seen {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.filled.IsZero() {
 		l.tokens = newBurst
 	} else {
-		l.tokens = min(newBurst, l.tokens+l.rate*now.Sub(l.filled).Seconds())
+		l.tokens = min(newBurst, l.tokens+rate*now.Sub(l.filled).Seconds())
 	}
 	l.filled = now
 	// See waits meanwhile, so this only picks: machines that asked again first.

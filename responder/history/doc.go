@@ -10,9 +10,9 @@
 // # Who is forgotten
 //
 // Anybody on the network can invent hardware addresses. So machines are of three
-// classes: strangers, which were met with silence; those that were answered once;
-// and those of which more is known: they asked again after an answer, fetched
-// files, or a deployment names them. When there is no room, that
+// classes: strangers, which were met with silence; those that were answered, or
+// that an operator or a deployment names; and those that went on: they asked for
+// something else after an answer, or fetched files. When there is no room, that
 // machine goes which is of the lowest class and was not heard for longest. So a
 // flood of strangers only drives out strangers, and one of strangers that are
 // answered, where the policy answers everybody, none that goes on to boot. A part

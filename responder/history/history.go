@@ -76,12 +76,7 @@ func (h *History) Observe(e *responder.Event, m *policy.Machine) {
 	if e.HasUUID {
 		c.UUID = e.UUID[:]
 	}
-	f := ofRequest(e, m)
-	to := stranger
-	if e.Reason == packet.Answered {
-		to = answered
-	}
-	h.add(c, &record{fact: f, first: e.Time.UnixNano()}, to)
+	h.add(c, &record{fact: ofRequest(e, m), first: e.Time.UnixNano()}, classOf(e))
 }
 
 // Transfer takes that a transfer begins, or how it ended.

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/xdpxe/xdpxe/responder"
+	"github.com/xdpxe/xdpxe/responder/deploy"
 	"github.com/xdpxe/xdpxe/responder/dhcp"
 	"github.com/xdpxe/xdpxe/responder/packet"
 	"github.com/xdpxe/xdpxe/responder/policy"
@@ -28,7 +29,7 @@ type fact struct {
 	ipxe   bool
 	notes  dhcp.Note
 	arch   policy.Arch
-	from   netip.Addr
+	from   netip.Addr // as the client says
 	relay  netip.Addr
 
 	iface, tier               string
@@ -74,12 +75,32 @@ func (r *record) text() int64 {
 // ofRequest is the fact that an event is.
 func ofRequest(e *responder.Event, m *policy.Machine) fact {
 	f := fact{
-		kind: request, stage: e.Stage, reason: e.Reason, notes: e.Notes, arch: e.Arch, from: e.Src.Addr(), relay: e.Relay,
-		iface: e.Iface, tier: e.Tier, rule: e.Rule, profile: e.Profile, file: e.File,
+		kind: request, stage: e.Stage, reason: e.Reason, notes: e.Notes, arch: e.Arch, from: e.Address, relay: e.Relay,
+		iface: e.Iface, tier: e.Tier, rule: e.Rule, profile: e.Profile, deployment: e.Deployment, file: e.File, detail: e.Detail,
 	}
-	f.ipxe = m != nil && m.IPXE
+	if !f.from.IsValid() {
+		f.from = e.Src.Addr()
+	}
+	f.ipxe = m != nil && m.IPXE || e.Reason == packet.Answered && e.Style == policy.StyleIPXE
 	return f
 }
+
+// classOf is what one request tells of how well a machine is known. One that the
+// rules would answer, by another server or later, counts as answered; and so does
+// one that somebody has named, of which the rules say that nothing is deployed to it.
+func classOf(e *responder.Event) class {
+	switch e.Reason {
+	case packet.Answered, packet.OtherOwner, packet.Delayed:
+		return answered
+	}
+	if e.Track && e.Detail != unknown && e.Detail != held && e.Detail != notLoaded {
+		return answered
+	}
+	return stranger
+}
+
+// What rules say of a machine that nobody has named.
+var unknown, held, notLoaded = deploy.Unknown.String(), deploy.Held.String(), deploy.NotLoaded.String()
 
 // entry is the record as it is shown.
 func (r *record) entry() Entry {

@@ -17,8 +17,8 @@ type class uint8
 
 const (
 	stranger    class = iota // met with silence
-	answered                 // once
-	established              // went on after that, fetched files, or a deployment names it
+	answered                 // or named by somebody
+	established              // went on after an answer, or fetched files
 	classes
 )
 

@@ -84,6 +84,12 @@ func setDefault[T comparable](value *T, otherwise T) {
 	}
 }
 
+// CheckURL says what is wrong with a Config.URL.
+func CheckURL(text string) error {
+	_, _, err := parseURL(text)
+	return err
+}
+
 // parseURL returns what to post to, and the socket to connect to if it is one.
 func parseURL(text string) (target, socket string, err error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {

@@ -86,6 +86,9 @@ var all = []*prometheus.Desc{
 	buildInfo, requests, outcomes, notes, diagnose,
 	datapath, serving, queues, beatAge, xdpPackets, templates, unpublished, untold, received, sent, badFrames, stale, sendErrors, dropped, captureDrops,
 	reloads, reloadGood, loaded,
+	storeUp, storeLoaded, storeSince, storeProblems,
+	deployments, machines, held, groups, ignored, eventsLost, seenLost, seenWait,
+	fleetMember, fleetMembers, hookAsked, hookWaiting, hookKept, hookDropped,
 	tftpTaken,
 	tftpRequests, tftpEnded, tftpActive, tftpQueued, tftpWaited, tftpRepeated, tftpTimeouts, tftpCapped, tftpReads, tftpWaits, tftpFaults, tftpStranger, tftpBytes, tftpUploads, tftpReceived, tftpAgain, tftpDropped, tftpErrors,
 }
@@ -125,6 +128,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		e.iface(&st.Interfaces[i])
 	}
 	e.config(&st.Config)
+	e.kept(&st)
 	e.tftp(&st.TFTP)
 }
 

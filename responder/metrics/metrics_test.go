@@ -47,6 +47,13 @@ func full() *snapshot {
 			{Kind: "server_claims_pxe", Server: "192.0.2.1", Count: 3}, {Kind: "server_claims_pxe", Server: "192.0.2.2", Count: 4},
 		},
 		OutcomesLost: 6, CaptureDrops: 7,
+		Store: &control.Store{Kind: "etcd", Loaded: true, Since: time.Unix(1700000100, 0), Error: "gone", Problems: []string{"deploy/d/x: torn"}},
+		Deployments: &control.Deployments{
+			States:   []control.DeploymentState{{State: "done", Count: 7}, {State: "waiting", Count: 3}},
+			Machines: 20, Held: 4, Groups: 2, Ignored: 1, EventsLost: 5, SeenLost: 6, SeenWait: 8,
+		},
+		Fleet:    &control.Fleet{Name: "boot1", Member: true, Members: []control.Member{{Name: "boot1"}, {Name: "boot2"}, {Name: "boot3", Draining: true}}},
+		Webhooks: []control.Webhook{{Name: "cmdb", Answers: 9, Failures: 2, Busy: 1, Dropped: 3, Waiting: 4, Kept: 11}},
 		TFTP: control.TFTP{
 			Active: 2, Requests: 12, BytesSent: 1 << 33, Uploads: 14, BytesReceived: 15, Retransmissions: 8, SendErrors: 1, Dropped: 3,
 			Restored: 4, Lost: 1,
@@ -125,6 +132,24 @@ func TestHealth(t *testing.T) {
 				t.Errorf("%d %q, want %d %q", rec.Code, rec.Body, c.code, c.body)
 			}
 		})
+	}
+}
+
+// What is missed beyond this host is told by a server that serves.
+func TestHealthOfStore(t *testing.T) {
+	for want, st := range map[string]snapshot{
+		"ok\n": {Store: &control.Store{Loaded: true, Available: true}, Fleet: &control.Fleet{Name: "boot1", Member: true}},
+		"ok\nstore: does not answer, deployments for once are held back\n": {Store: &control.Store{Loaded: true}},
+		"ok\nstore: does not answer, rules with deployments answer nobody\nfleet: boot1 is no member\n": {
+			Store: &control.Store{}, Fleet: &control.Fleet{Name: "boot1"},
+		},
+	} {
+		st.Interfaces = []control.Interface{{Name: "eth0", State: control.StateServing, Alive: true}}
+		rec := httptest.NewRecorder()
+		Handler(&st).ServeHTTP(rec, httptest.NewRequest("GET", "/healthz", nil))
+		if rec.Code != 200 || rec.Body.String() != want {
+			t.Errorf("%d %q, want %q", rec.Code, rec.Body, want)
+		}
 	}
 }
 

@@ -97,7 +97,9 @@ func Handler(source Source) http.Handler {
 }
 
 // health is bad when a worker hangs or nothing is served. An interface that is
-// merely gone or down is the site's doing, and others may be served.
+// merely gone or down is the site's doing, and others may be served. A store that
+// does not answer is said, but is no reason to start this server again: what it
+// knows it goes on answering.
 func health(st *control.Status) (text string, ok bool) {
 	var b strings.Builder
 	any, hung := false, false
@@ -117,11 +119,28 @@ func health(st *control.Status) (text string, ok bool) {
 		hung = true
 		b.WriteString("tftp: a loop hangs\n")
 	}
+	kept := keptHealth(st)
 	if ok = any && !hung; ok {
-		return "ok\n", true
+		return "ok\n" + kept, true
 	}
 	if b.Len() == 0 {
-		return "no interface\n", false
+		b.WriteString("no interface\n")
 	}
-	return b.String(), false
+	return b.String() + kept, false
+}
+
+// keptHealth is a line for each thing beyond this host that is missed.
+func keptHealth(st *control.Status) string {
+	var b strings.Builder
+	if s := st.Store; s != nil && !s.Available {
+		what := "deployments for once are held back"
+		if !s.Loaded {
+			what = "rules with deployments answer nobody"
+		}
+		fmt.Fprintf(&b, "store: does not answer, %s\n", what)
+	}
+	if f := st.Fleet; f != nil && !f.Member {
+		fmt.Fprintf(&b, "fleet: %s is no member\n", f.Name)
+	}
+	return b.String()
 }

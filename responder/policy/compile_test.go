@@ -20,10 +20,10 @@ func TestCompileErrors(t *testing.T) {
 		spec Spec
 		want string // path: part of the message (hint)
 	}{
-		{"unknown default", Spec{Default: "lnux", Profiles: testProfiles}, `policy.default: unknown profile "lnux" (known: bare, full, tftp, ignore)`},
+		{"unknown default", Spec{Default: "lnux", Profiles: testProfiles}, `policy.default: unknown profile "lnux" (known: bare, full, tftp, ignore, deployed, hold)`},
 		{"near default", Spec{Default: "fulll", Profiles: testProfiles}, `policy.default: unknown profile "fulll" (did you mean full?)`},
 		{"unknown boot", Spec{Rules: []Rule{{Boot: "ingore"}}}, `policy.rules[0].boot: unknown profile "ingore" (did you mean ignore?)`},
-		{"no boot", Spec{Rules: []Rule{{Name: "a"}}}, `policy.rules[0].boot: rule "a" says nothing to boot (boot: PROFILE or boot: ignore)`},
+		{"no boot", Spec{Rules: []Rule{{Name: "a"}}}, `policy.rules[0].boot: rule "a" says nothing to boot (boot: PROFILE, boot: deployed or boot: ignore)`},
 		{"same name", Spec{Rules: []Rule{{Name: "a", Boot: Ignore}, {Name: "a", Boot: Ignore}}}, `policy.rules[1].name: rule "a": rule 1 has the same name`},
 		{"name of a rule without", Spec{Rules: []Rule{{Boot: Ignore}, {Name: "rule-1", Boot: Ignore}}}, `policy.rules[1].name: rule "rule-1": rule 1 has the same name`},
 		{"mac", match(Match{MAC: []string{"*", "52:54:00"}}), `policy.rules[0].match.mac[1]: bad hardware address "52:54:00": 3 bytes (6, 8 or 16 bytes; a part of one needs a *`},
@@ -42,6 +42,7 @@ func TestCompileErrors(t *testing.T) {
 		{"many classes", Spec{VendorClasses: []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"}}, `vendor-classes[8]: more than 8 vendor classes`},
 		{"profile called ignore", Spec{Profiles: map[string]Profile{"ignore": testProfiles["full"]}}, `profiles.ignore: a profile cannot be called "ignore"`},
 		{"empty profile", Spec{Profiles: map[string]Profile{"p": {}}}, `profiles.p: profile "p" has no boot files`},
+		{"long name", Spec{Profiles: map[string]Profile{strings.Repeat("p", 64): testProfiles["full"]}}, `the profile's name has 64 bytes, at most 63 (a shorter name)`},
 		{"unknown file key", files("x64-uefii", "a"), `profiles.p.files.x64-uefii: unknown architecture "x64-uefii" (did you mean x64-uefi?)`},
 		{"two names", Spec{Profiles: map[string]Profile{"p": {Files: map[string]string{"bios": "a", "arch-0": "b"}}}}, `profiles.p.files.bios: arch-0 and bios are one architecture`},
 		{"no file", files("bios", ""), `profiles.p.files.bios: no boot file`},

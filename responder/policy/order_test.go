@@ -18,7 +18,7 @@ func firstByTurn(s *Snapshot, m *Machine) string {
 	digits.set(m.MAC)
 	for i := range s.rules {
 		if r := &s.rules[i]; r.fails(m, digits.bytes(), s.namesMAC(i, m.MAC)) == fieldNone {
-			return r.name
+			return r.action.Rule
 		}
 	}
 	return ""

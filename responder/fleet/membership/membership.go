@@ -55,6 +55,7 @@ type Config struct {
 	Version   string        // of xdpxe
 	TTL       time.Duration // of the lease; default 5 s
 	Log       *zap.Logger   // who comes and goes; default: nowhere
+	Changed   func()        // called after the view has become another one; it must not block
 }
 
 // Status says whether the others know of this server.
@@ -71,6 +72,8 @@ type Membership struct {
 	log   *zap.Logger
 	view  atomic.Pointer[fleet.View]
 	lease store.Lease // live's
+
+	viewed func() // the view is another one
 
 	end  context.CancelFunc
 	work sync.WaitGroup
@@ -103,8 +106,11 @@ func Join(s Store, c Config) (*Membership, error) {
 	if c.Log == nil {
 		c.Log = zap.NewNop()
 	}
+	if c.Changed == nil {
+		c.Changed = func() {}
+	}
 	m := &Membership{
-		store: s, name: c.Name, ttl: c.TTL, log: c.Log, kick: make(chan struct{}, 1), changed: make(chan struct{}), others: map[string]record{},
+		store: s, name: c.Name, ttl: c.TTL, log: c.Log, viewed: c.Changed, kick: make(chan struct{}, 1), changed: make(chan struct{}), others: map[string]record{},
 		self: record{
 			Name: c.Name, Host: c.Host, Instance: rand.Text(), Addresses: c.Addresses, Version: c.Version,
 			Since: time.Now().UTC().Truncate(time.Second),
@@ -122,8 +128,7 @@ func Join(s Store, c Config) (*Membership, error) {
 
 // Close ends the membership: the others take over at once. To miss nobody, Drain first.
 func (m *Membership) Close(ctx context.Context) error {
-	m.end()
-	m.work.Wait()
+	m.HandOver()
 	if m.lease == 0 {
 		return nil
 	}
@@ -131,6 +136,13 @@ func (m *Membership) Close(ctx context.Context) error {
 		return fmt.Errorf("server %q leaves when its lease of %v runs out: %w", m.name, m.ttl, err)
 	}
 	return nil
+}
+
+// HandOver ends the membership here and leaves it to the next run of this
+// server, which takes the record over before its lease runs out: no machine moves.
+func (m *Membership) HandOver() {
+	m.end()
+	m.work.Wait()
 }
 
 // View returns the fleet as it is known now. It costs a load of a pointer.
@@ -204,6 +216,7 @@ func (m *Membership) publish() {
 		others = append(others, r.member())
 	}
 	m.view.Store(fleet.NewView(self, others))
+	m.viewed()
 	close(m.changed)
 	m.changed = make(chan struct{})
 }

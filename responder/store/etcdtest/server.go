@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,7 @@ type Server struct {
 
 	t     testing.TB
 	dir   string
+	argv  []string // what runs the program
 	args  []string
 	cmd   *exec.Cmd
 	ended chan struct{}
@@ -50,6 +52,17 @@ func Host() net.IP {
 // with --cert-file among them it speaks TLS.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
+	return start(t, []string{"etcd"}, args)
+}
+
+// StartIn starts one in a network namespace, by its name (ip-netns(8)).
+func StartIn(t testing.TB, namespace string, args ...string) *Server {
+	t.Helper()
+	return start(t, []string{"ip", "netns", "exec", namespace, "etcd"}, args)
+}
+
+func start(t testing.TB, argv, args []string) *Server {
+	t.Helper()
 	if _, err := exec.LookPath("etcd"); err != nil {
 		t.Skip("needs etcd (Debian's package etcd-server; .ci/setup test installs it)")
 	}
@@ -60,7 +73,7 @@ func Start(t testing.TB, args ...string) *Server {
 		}
 	}
 	host, n := Host(), servers.Add(1)
-	s := &Server{t: t, URL: fmt.Sprintf("%s://%s:%d", scheme, host, 2378+2*n), dir: filepath.Join(t.TempDir(), "etcd")}
+	s := &Server{t: t, argv: argv, URL: fmt.Sprintf("%s://%s:%d", scheme, host, 2378+2*n), dir: filepath.Join(t.TempDir(), "etcd")}
 	peer := fmt.Sprintf("http://%s:%d", host, 2379+2*n)
 	s.args = append([]string{
 		"--name=test", "--data-dir=" + s.dir, "--listen-client-urls=" + s.URL, "--advertise-client-urls=" + s.URL,
@@ -117,7 +130,7 @@ func (s *Server) signal(sig syscall.Signal) {
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Kill()
-	cmd := exec.Command("etcd", s.args...)
+	cmd := exec.Command(s.argv[0], slices.Concat(s.argv[1:], s.args)...)
 	for _, e := range os.Environ() {
 		if !strings.HasPrefix(e, "ETCD_") {
 			cmd.Env = append(cmd.Env, e)

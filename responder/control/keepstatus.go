@@ -1,0 +1,62 @@
+package control
+
+import "time"
+
+// Store is where deployments and machines are kept.
+type Store struct {
+	Kind      string    `json:"kind"`               // bbolt, etcd
+	Where     string    `json:"where"`              // path of the file, or URLs
+	Loaded    bool      `json:"loaded"`             // it has been read: before that, rules with deployments answer nobody
+	Available bool      `json:"available"`          // it answers: else deployments for once are held back, and changes refused
+	Since     time.Time `json:"since"`              // it answers, or does not
+	Error     string    `json:"error,omitempty"`    // why it does not
+	Problems  []string  `json:"problems,omitempty"` // records that cannot be read and so are not there; bounded
+}
+
+// Deployments counts what is deployed, and to whom.
+type Deployments struct {
+	States     []DeploymentState `json:"states"`   // only those that there are, ordered by name
+	Machines   int               `json:"machines"` // recorded
+	Held       int               `json:"held"`     // of these, waiting for approval
+	Groups     int               `json:"groups"`
+	Ignored    int               `json:"ignored"`      // patterns of the ignore list
+	EventsLost uint64            `json:"events_lost"`  // of deployments: not written, as there were too many
+	SeenLost   uint64            `json:"seen_lost"`    // machines that were not recorded, as there were too many
+	SeenWait   int               `json:"seen_waiting"` // machines that wait to be recorded
+}
+
+// DeploymentState is how many deployments are in one state; a group's is in that
+// of the machine that needs most attention.
+type DeploymentState struct {
+	State string `json:"state"`
+	Count int    `json:"count"`
+}
+
+// Fleet is who else answers, of those that share the store.
+type Fleet struct {
+	Name    string   `json:"name"`            // of this server
+	Member  bool     `json:"member"`          // the others know of it
+	Error   string   `json:"error,omitempty"` // why not, or what went wrong last
+	Members []Member `json:"members"`         // this one too, ordered by name
+}
+
+// Member is one boot server.
+type Member struct {
+	Name      string    `json:"name"`
+	Draining  bool      `json:"draining"`
+	Addresses []string  `json:"addresses,omitempty"`
+	Version   string    `json:"version,omitempty"`
+	Since     time.Time `json:"since"`
+}
+
+// Webhook counts what an outside program was asked since it is asked as it is now.
+type Webhook struct {
+	Name     string `json:"name"`
+	Answers  uint64 `json:"answers"`
+	Failures uint64 `json:"failures"`
+	Busy     uint64 `json:"busy"`            // not asked: too many questions waited
+	Dropped  uint64 `json:"dropped"`         // answers forgotten before their time: too many were kept
+	Waiting  int    `json:"waiting"`         // questions
+	Kept     int    `json:"kept"`            // questions and answers
+	Error    string `json:"error,omitempty"` // of the newest answer
+}
