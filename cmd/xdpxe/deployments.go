@@ -63,7 +63,7 @@ func openDeployments(ctx context.Context, cfg *config.Config, name string, log *
 		err = d.openEtcd(cfg, name)
 	} else {
 		d.kind, d.where = "bbolt", cfg.Store.File
-		d.store, err = openFile(ctx, cfg.Store.File, d.log)
+		d.store, err = openFile(ctx, cfg.Store.File, lockPatience, d.log)
 	}
 	if err != nil {
 		return nil, err
@@ -104,15 +104,19 @@ func (d *deployments) follow(ctx context.Context, cfg *config.Config, changed fu
 	d.awaitRead(ctx, patience)
 }
 
-// openFile opens the store of this machine alone.
-func openFile(ctx context.Context, path string, log *zap.Logger) (*store.Bolt, error) {
+// openFile opens the store of this machine alone. It waits so long for who has it.
+func openFile(ctx context.Context, path string, patience time.Duration, log *zap.Logger) (*store.Bolt, error) {
 	waiting := time.AfterFunc(lockQuiet, func() {
-		log.Info("waiting for the store's file: another process has it", zap.String("file", path), zap.Duration("at_most", lockPatience))
+		log.Info("waiting for the store's file: another process has it", zap.String("file", path), zap.Duration("at_most", patience))
 	})
 	defer waiting.Stop()
-	patient, cancel := context.WithTimeout(ctx, lockPatience)
+	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return store.OpenBolt(patient, path)
+	b, err := store.OpenBolt(patient, path)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err() // told to stop meanwhile
+	}
+	return b, err
 }
 
 // openEtcd opens the store that servers have in common, which need not be there,

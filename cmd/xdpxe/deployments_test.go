@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,9 +108,12 @@ func TestStoreFileInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err = openDeployments(soon, storeConfig(t, path), "boot1", zap.NewNop())
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err = openDeployments(ended, storeConfig(t, path), "boot1", zap.NewNop()); !errors.Is(err, context.Canceled) {
+		t.Errorf("told to stop while it waits: %v", err)
+	}
+	_, err = openFile(t.Context(), path, 50*time.Millisecond, zap.NewNop())
 	if err == nil || fault.Code(classify(err)) != fault.MachineCode || !strings.Contains(err.Error(), "stop it, or give this one another file") {
 		t.Fatalf("%v", err)
 	}
