@@ -163,6 +163,12 @@ type Status struct {
 			Size, Acked int64
 		}
 	}
+	Fleet struct {
+		Members []struct {
+			Name     string
+			Draining bool
+		}
+	}
 }
 
 // Status asks the daemon for its state.

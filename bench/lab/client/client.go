@@ -49,6 +49,9 @@ type Client struct {
 	// Tries are the waits for answers after each DISCOVER and each request on
 	// 4011. Default: 1, 2 and 3 s; edk2 has 4 to 32 s for the first.
 	Tries []time.Duration
+	// Received, if not nil, is called with how much of a file has come, before
+	// that is acknowledged. Last: it is all.
+	Received func(bytes int, last bool)
 }
 
 // Outcome is what a boot came to. After an error it holds what was reached.

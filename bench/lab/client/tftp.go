@@ -47,6 +47,8 @@ type transfer struct {
 	tsize   int // -1: not said
 	data    []byte
 	opened  bool // the server answered
+
+	received func(bytes int, last bool)
 }
 
 const (
@@ -63,7 +65,7 @@ func (c *Client) read(ctx context.Context, server netip.Addr, file string, probe
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 
-	t := &transfer{conn: conn, peer: netip.AddrPortFrom(server, portTFTP), size: 512, window: 1, tsize: -1}
+	t := &transfer{conn: conn, peer: netip.AddrPortFrom(server, portTFTP), size: 512, window: 1, tsize: -1, received: c.Received}
 	request := binary.BigEndian.AppendUint16(nil, opRRQ)
 	for _, field := range append([]string{file, "octet"}, options...) {
 		request = append(append(request, field...), 0)
@@ -143,6 +145,9 @@ func (t *transfer) dataBlock(block uint16, data []byte) (done bool, err error) {
 	t.block, t.data = block, append(t.data, data...)
 	t.unacked++
 	done = len(data) < t.size
+	if t.received != nil {
+		t.received(len(t.data), done)
+	}
 	if done || t.unacked == t.window {
 		return done, t.ack(block)
 	}
