@@ -163,6 +163,12 @@ type Status struct {
 			Size, Acked int64
 		}
 	}
+	Deployments struct {
+		States []struct {
+			State string
+			Count uint64
+		}
+	}
 	Fleet struct {
 		Members []struct {
 			Name     string
