@@ -15,7 +15,7 @@ import (
 
 // fleet starts boot servers that have an etcd in common, which is on the place of
 // the DHCP server, and waits until each knows all others. Each serves a rack's files.
-func fleet(ctx context.Context, t *testing.T, r *lab.Rack, root string, n int) (daemons []*lab.Daemon) {
+func fleet(ctx context.Context, t *testing.T, r *lab.Rack, root string, n int, policy string) (daemons []*lab.Daemon) {
 	t.Helper()
 	url := fmt.Sprintf("http://%v:2379", r.DHCP.Addr)
 	etcdtest.StartIn(t, r.DHCP.Name(), "--listen-client-urls="+url, "--advertise-client-urls="+url)
@@ -26,7 +26,7 @@ func fleet(ctx context.Context, t *testing.T, r *lab.Rack, root string, n int) (
 		}
 		labtest.Polls(t, node)
 		daemons = append(daemons, start(ctx, t, node, lab.DaemonConfig{
-			Root: root, Policy: onlyDeployed,
+			Root: root, Policy: policy,
 			More: fmt.Sprintf("store: {etcd: {endpoints: [%q]}}\nserver: {name: boot%d}\n", url, i),
 		}))
 	}
@@ -66,7 +66,7 @@ func TestOwnerDiesWhileFirmwareBoots(t *testing.T) {
 	t.Parallel()
 	ctx := labtest.Context(t, patience)
 	r, root := labtest.Rack(ctx, t, lab.Flat)
-	daemons := fleet(ctx, t, r, root, 2)
+	daemons := fleet(ctx, t, r, root, 2, onlyDeployed)
 	m, err := r.Boot(lab.MachineOptions{Name: "orphan", Firmware: lab.UEFI})
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestOwnerDiesDuringTransfer(t *testing.T) {
 	t.Parallel()
 	ctx := labtest.Context(t, patience)
 	r, root := labtest.Rack(ctx, t, lab.Flat)
-	daemons := fleet(ctx, t, r, root, 2)
+	daemons := fleet(ctx, t, r, root, 2, onlyDeployed)
 	node, err := r.AddClient("orphan")
 	if err != nil {
 		t.Fatal(err)
