@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/binary"
 	"net/netip"
 	"testing"
 	"time"
@@ -128,7 +127,8 @@ func (h *herd) take(frame []byte) {
 		return
 	}
 	server, _ := netip.AddrFromSlice(m.ServerIdentifier().To4())
-	i := binary.BigEndian.Uint32(m.TransactionID[:])
+	x := m.TransactionID
+	i := int(x[0])<<24 | int(x[1])<<16 | int(x[2])<<8 | int(x[3])
 	h.offers[i] = append(h.offers[i], server)
 }
 

@@ -30,6 +30,17 @@ func fleet(ctx context.Context, t *testing.T, r *lab.Rack, root string, n int, p
 			More: fmt.Sprintf("store: {etcd: {endpoints: [%q]}}\nserver: {name: boot%d}\n", url, i),
 		}))
 	}
+	t.Cleanup(func() { // together: each drains before it ends
+		var stopping sync.WaitGroup
+		for _, d := range daemons {
+			stopping.Go(func() {
+				if err := d.Stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		stopping.Wait()
+	})
 	for _, d := range daemons {
 		awaitMembers(ctx, t, d, n)
 	}
