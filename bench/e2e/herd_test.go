@@ -31,6 +31,9 @@ type herd struct {
 
 	asked  []time.Time    // each machine's last DISCOVER
 	offers [][]netip.Addr // who answered since forget
+	// dead was killed: what its XDP program answers until its heartbeat counts as
+	// stopped, 2 s later, leads nowhere.
+	dead netip.Addr
 }
 
 func newHerd(t *testing.T, r *lab.Rack, n int) *herd {
@@ -127,6 +130,9 @@ func (h *herd) take(frame []byte) {
 		return
 	}
 	server, _ := netip.AddrFromSlice(m.ServerIdentifier().To4())
+	if server == h.dead {
+		return
+	}
 	x := m.TransactionID
 	i := int(x[0])<<24 | int(x[1])<<16 | int(x[2])<<8 | int(x[3])
 	h.offers[i] = append(h.offers[i], server)
