@@ -182,7 +182,9 @@ func TestFleetMember(t *testing.T) {
 			}
 		}
 	}
-	await("two members", func(m []fleet.Member) bool { return len(m) == 2 && one.Status().Member && len(one.view().Members()) == 2 })
+	await("two members", func(m []fleet.Member) bool {
+		return len(m) == 2 && one.Status().Member && len(one.view().Members()) == 2
+	})
 	one.drain(zap.NewNop())
 	await("draining", func(m []fleet.Member) bool { return len(m) == 2 && m[0].Draining && one.view().Self().Draining })
 	if err := one.leave(false); err != nil {
