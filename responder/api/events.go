@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/xdpxe/xdpxe/responder/history"
 )
 
 const (
@@ -21,7 +23,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if a.o.Subscribe == nil {
+	if a.o.History == nil {
 		return problem(http.StatusNotFound, CodeNotFound, "this daemon keeps no timeline")
 	}
 	if a.subscribers.Add(1) > maxSubscribers {
@@ -29,8 +31,8 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) error {
 		return problem(http.StatusServiceUnavailable, CodeBusy, fmt.Sprintf("%d clients follow the events already", maxSubscribers))
 	}
 	defer a.subscribers.Add(-1)
-	s := a.o.Subscribe()
-	defer s.Cancel()
+	s, cancel := a.o.History.Subscribe(machine)
+	defer cancel()
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	w.WriteHeader(http.StatusOK)
@@ -48,15 +50,10 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		case <-beat.C:
 			sse.buf.WriteString(": \n\n")
-		case e, ok := <-s.Events:
-			if !ok {
-				return nil
-			}
+		case e := <-s.C():
 			// What is there already goes with it.
-			for ; ok; e, ok = next(s.Events, sse.buf.Len()) {
-				if machine.IsZero() || e.Machine.Same(machine) || e.UUID.Same(machine) {
-					sse.write(EventEntry, e)
-				}
+			for more := true; more; e, more = next(s.C(), sse.buf.Len()) {
+				sse.write(EventEntry, e)
 			}
 		}
 		if n := s.Dropped(); n != told {
@@ -67,15 +64,16 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) error {
 }
 
 // next returns an event that is there already, if there is room for it.
-func next(events <-chan Event, size int) (e Event, ok bool) {
+func next(events <-chan history.Told, size int) (e history.Told, ok bool) {
 	if size >= maxFlush {
 		return e, false
 	}
 	select {
-	case e, ok = <-events:
+	case e = <-events:
+		return e, true
 	default:
+		return e, false
 	}
-	return e, ok
 }
 
 // eventWriter gathers events and writes them together.

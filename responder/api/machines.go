@@ -39,8 +39,8 @@ func (a *api) machine(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	m := Machine{MachineStatus: deploy.MachineStatus{Machine: deploy.Machine{ID: id}}}
-	if a.o.Timeline != nil {
-		m.Timeline = a.o.Timeline(id)
+	if a.o.History != nil {
+		m.Timeline = a.o.History.Machine(id)
 	}
 	if a.o.Catalogue != nil {
 		_, s, err := a.loaded()

@@ -9,6 +9,7 @@ import (
 	"github.com/xdpxe/xdpxe/responder/deploy"
 	"github.com/xdpxe/xdpxe/responder/fleet"
 	"github.com/xdpxe/xdpxe/responder/fleet/membership"
+	"github.com/xdpxe/xdpxe/responder/history"
 )
 
 // Options are what the API shows and changes. A nil field is something that
@@ -22,11 +23,8 @@ type Options struct {
 	// Self is this server, where it is no member of a fleet (Fleet is nil).
 	Self  func() fleet.Member
 	Fleet Fleet
-	// Timeline returns what is remembered of a machine, the oldest first.
-	Timeline func(deploy.Identity) []Entry
-	// Subscribe begins a stream of what happens. It must not block whoever makes
-	// it happen: what the stream has no room for is dropped and counted.
-	Subscribe func() Stream
+	// History is what is remembered of machines, and tells what happens to them.
+	History History
 	// Explain says what the daemon would do with a client. An error is the
 	// query's: a deploy.Invalid that names the parameter.
 	Explain func(Query) (*Explanation, error)
@@ -43,9 +41,10 @@ type Fleet interface {
 	Resume(ctx context.Context) error
 }
 
-// Stream is a subscription.
-type Stream struct {
-	Events  <-chan Event
-	Dropped func() uint64 // events that there was no room for, since the beginning
-	Cancel  func()
+// History is a history.History.
+type History interface {
+	// Machine returns a machine's timeline, the oldest entry first.
+	Machine(deploy.Identity) []Entry
+	// Subscribe begins to tell what happens, to one machine or (zero) to all.
+	Subscribe(only deploy.Identity) (*history.Subscription, func())
 }

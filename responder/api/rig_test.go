@@ -15,7 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -23,6 +22,7 @@ import (
 	"github.com/xdpxe/xdpxe/responder/control"
 	"github.com/xdpxe/xdpxe/responder/deploy"
 	"github.com/xdpxe/xdpxe/responder/fleet"
+	"github.com/xdpxe/xdpxe/responder/history"
 	"github.com/xdpxe/xdpxe/responder/store"
 )
 
@@ -113,13 +113,8 @@ func options(c *deploy.Catalogue) Options {
 			return []Profile{{Name: "linux", Files: map[string]string{"x64-uefi": "linux/shim.efi"}, Allow: []string{"linux/*"}},
 				{Name: "memtest", Files: map[string]string{"bios": "memtest.0"}}, {Name: "winpe", Files: map[string]string{"ipxe": "winpe.ipxe"}}}
 		},
-		Self: func() fleet.Member { return fleet.Member{Name: "boot1", Addresses: []string{"192.0.2.1"}} },
-		Timeline: func(id deploy.Identity) []Entry {
-			if id.String() != macB {
-				return nil
-			}
-			return []Entry{{Time: time.Unix(1700000000, 0).UTC(), Count: 3, Kind: KindRequest, Stage: "discover", Reason: "nothing_deployed", Rule: "racks"}}
-		},
+		Self:    func() fleet.Member { return fleet.Member{Name: "boot1", Addresses: []string{"192.0.2.1"}} },
+		History: history.New(history.Config{}),
 		Explain: func(q Query) (*Explanation, error) {
 			if q.MAC == "" {
 				return nil, &deploy.Invalid{Field: "mac", Msg: "is missing"}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/xdpxe/xdpxe/responder/deploy"
+	"github.com/xdpxe/xdpxe/responder/history"
 	"github.com/xdpxe/xdpxe/responder/store"
 )
 
@@ -139,36 +140,19 @@ type Member struct {
 
 // Kinds of entries.
 const (
-	KindRequest    = "request"    // it asked, and what it was answered
-	KindTransfer   = "transfer"   // of a file
-	KindDeployment = "deployment" // one that names it went on
-	KindNote       = "note"
+	KindRequest    = history.Request
+	KindTransfer   = history.Transfer
+	KindDeployment = history.Deployment
+	KindNote       = history.Note
 )
 
 // Entry is one thing that happened to a machine. What happens again and again
 // is one entry with a count.
-type Entry struct {
-	Time       time.Time `json:"time"`
-	Last       time.Time `json:"last,omitzero"` // of Count
-	Count      uint64    `json:"count"`
-	Kind       string    `json:"kind"`
-	Stage      string    `json:"stage,omitempty"`
-	Iface      string    `json:"iface,omitempty"`
-	Tier       string    `json:"tier,omitempty"`
-	Reason     string    `json:"reason,omitempty"`
-	Detail     string    `json:"detail,omitempty"`
-	Rule       string    `json:"rule,omitempty"`
-	Profile    string    `json:"profile,omitempty"`
-	Deployment string    `json:"deployment,omitempty"`
-	File       string    `json:"file,omitempty"`
-	Bytes      int64     `json:"bytes,omitempty"`
-	Outcome    string    `json:"outcome,omitempty"`
-	Server     string    `json:"server,omitempty"`
-}
+type Entry = history.Entry
 
 // Event is an Entry as it happens.
 type Event struct {
-	Machine deploy.Identity `json:"machine,omitzero"`
+	Machine deploy.Identity `json:"machine,omitzero"` // zero: a group's deployment
 	UUID    deploy.Identity `json:"uuid,omitzero"`
 	Entry
 	// Dropped is not 0 in an Event of its own: so many could not be told here.

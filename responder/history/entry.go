@@ -20,34 +20,35 @@ const (
 // Entry is one thing that happened to a machine, or several that were the same.
 // What a kind has no use for is empty.
 type Entry struct {
-	Time, Last time.Time // of the first and the last of Count
-	Count      uint64
-	Kind       Kind
+	Time  time.Time `json:"time"` // of the first of Count
+	Last  time.Time `json:"last"` // of the last
+	Count uint64    `json:"count"`
+	Kind  Kind      `json:"kind"`
 
-	Stage  string // of the PXE exchange
-	Iface  string
-	Tier   string
-	Arch   string
-	IPXE   bool       // it asked as iPXE, where that is known
-	From   netip.Addr // its address, as it says or asks for: of a DISCOVER 0.0.0.0
-	Relay  netip.Addr
-	Reason string // "answered", or why there was silence
+	Stage  string     `json:"stage,omitempty"` // of the PXE exchange
+	Iface  string     `json:"iface,omitempty"`
+	Tier   string     `json:"tier,omitempty"`
+	Arch   string     `json:"arch,omitempty"`
+	IPXE   bool       `json:"ipxe,omitempty"` // it asked as iPXE, where that is known
+	From   netip.Addr `json:"from,omitzero"`  // where it asked from; of a transfer: its address
+	Relay  netip.Addr `json:"relay,omitzero"`
+	Reason string     `json:"reason,omitempty"` // "answered", or why there was silence
 
-	Detail     string // a word that says more than Reason; of a transfer or note: a text for people
-	Rule       string
-	Profile    string
-	Deployment string // id
-	File       string
-	Bytes      int64 // that the client acknowledged
-	Size       int64 // of File
-	Outcome    string
-	Server     string // of ours
+	Detail     string `json:"detail,omitempty"` // for people
+	Rule       string `json:"rule,omitempty"`
+	Profile    string `json:"profile,omitempty"`
+	Deployment string `json:"deployment,omitempty"` // id
+	File       string `json:"file,omitempty"`
+	Bytes      int64  `json:"bytes,omitempty"` // that the client acknowledged
+	Size       int64  `json:"size,omitempty"`  // of File
+	Outcome    string `json:"outcome,omitempty"`
+	Server     string `json:"server,omitempty"` // of ours
 }
 
 // Told is an Entry as a subscriber hears of it.
 type Told struct {
-	Machine deploy.Identity // zero: a group's deployment
-	UUID    deploy.Identity // of the machine, if it shows one
+	Machine deploy.Identity `json:"machine,omitzero"` // zero: a group's deployment
+	UUID    deploy.Identity `json:"uuid,omitzero"`    // of the machine, if it shows one
 	Entry
 }
 
