@@ -34,7 +34,7 @@ func TestDeployDefaults(t *testing.T) {
 
 // A daemon that uses no deployments has no store, and nothing of it is in the way.
 func TestNoStore(t *testing.T) {
-	d, err := openDeployments(t.Context(), config.Default(), nil, zap.NewNop())
+	d, err := openDeployments(t.Context(), config.Default(), "boot1", zap.NewNop())
 	if d != nil || err != nil {
 		t.Fatalf("%+v, %v", d, err)
 	}
@@ -109,7 +109,7 @@ func TestStoreFileInUse(t *testing.T) {
 	}
 	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err = openDeployments(soon, storeConfig(t, path), func() {}, zap.NewNop())
+	_, err = openDeployments(soon, storeConfig(t, path), "boot1", zap.NewNop())
 	if err == nil || fault.Code(classify(err)) != fault.MachineCode || !strings.Contains(err.Error(), "stop it, or give this one another file") {
 		t.Fatalf("%v", err)
 	}
@@ -120,7 +120,7 @@ func TestStoreFileInUse(t *testing.T) {
 	}
 	done := make(chan opened, 1)
 	go func() {
-		d, err := openDeployments(t.Context(), storeConfig(t, path), func() {}, zap.NewNop())
+		d, err := openDeployments(t.Context(), storeConfig(t, path), "boot1", zap.NewNop())
 		done <- opened{d, err}
 	}()
 	if err := other.Close(); err != nil {
@@ -138,10 +138,15 @@ func TestStoreFileInUse(t *testing.T) {
 // What was deployed is there after a restart, and is known before anybody is answered.
 func TestDeploymentsSurvive(t *testing.T) {
 	cfg := storeConfig(t, filepath.Join(t.TempDir(), "new", "x.db"))
-	d, err := openDeployments(t.Context(), cfg, func() {}, zap.NewNop())
-	if err != nil {
-		t.Fatal(err)
+	open := func() *deployments {
+		d, err := openDeployments(t.Context(), cfg, "boot1", zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.follow(t.Context(), cfg, func() {}, nil)
+		return d
 	}
+	d := open()
 	mac, err := deploy.ParseIdentity("52:54:00:00:00:01")
 	if err != nil {
 		t.Fatal(err)
@@ -152,9 +157,7 @@ func TestDeploymentsSurvive(t *testing.T) {
 	if err := d.close(); err != nil {
 		t.Fatal(err)
 	}
-	if d, err = openDeployments(t.Context(), cfg, func() {}, zap.NewNop()); err != nil {
-		t.Fatal(err)
-	}
+	d = open()
 	defer d.close()
 	if m, ok := d.catalogue.Snapshot().Machine(mac); !ok || m.Approved == nil || m.Approved.Profile != "linux" {
 		t.Errorf("%+v, %v", m, ok)

@@ -12,6 +12,7 @@ import (
 	"github.com/xdpxe/xdpxe/cmd/internal/fault"
 	"github.com/xdpxe/xdpxe/responder/api"
 	"github.com/xdpxe/xdpxe/responder/deploy"
+	"github.com/xdpxe/xdpxe/responder/history"
 )
 
 func TestMachines(t *testing.T) {
@@ -116,16 +117,17 @@ func TestEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-o.joined
-	for i, e := range timeline(deploy.Identity{}) {
-		event := api.Event{Machine: identity(t, web1), Entry: e}
-		if i == 3 { // a group's deployment is nobody's
-			event.Machine, event.UUID = deploy.Identity{}, identity(t, byUUID)
-		}
-		o.events <- event
-	}
+	o.ignored(t, web1, time.Hour)
+	m := deploy.Client{MAC: identity(t, web1).Bytes(), UUID: identity(t, byUUID).Bytes()}
+	o.past.Transfer(&history.FileTransfer{
+		Client: m, File: "linux/shimx64.efi", Outcome: "complete", Sent: 3 << 20, Size: 3 << 20, Deployment: "install-web1", Server: "boot1"}, start.Add(-time.Minute))
+	o.past.Moved(deploy.Move{Run: deploy.RunID{ID: "install-web1", Machine: identity(t, web1)}, Now: deploy.Run{State: deploy.Offered}}, start)
+	// A group's deployment is nobody's.
+	o.past.Moved(deploy.Move{Run: deploy.RunID{ID: "rack7-rescue"}, Now: deploy.Run{State: deploy.Cancelled}}, start)
+	o.past.Note(&history.Remark{Client: m, Text: "grub.cfg.tmpl:3:7: no variable \"host\"", File: "grub.cfg"}, start)
 	var lines strings.Builder
 	in := bufio.NewScanner(out)
-	for range timeline(deploy.Identity{}) {
+	for range 5 {
 		if !in.Scan() {
 			t.Fatalf("%v; stderr %s", in.Err(), &stderr)
 		}
@@ -145,14 +147,30 @@ func TestEvents(t *testing.T) {
 func TestMachinesFollow(t *testing.T) {
 	for _, args := range [][]string{{}, {"--json"}} {
 		o := newOffice(t, nil)
-		e := timeline(deploy.Identity{})[0]
-		o.events <- api.Event{Machine: identity(t, web1), Entry: e}
-		close(o.events) // the daemon ends
-		r := o.run(t, "", append(words("machines show --follow "+web1), args...)...)
-		lines := strings.Split(strings.TrimRight(r.stdout, "\n"), "\n")
-		last := lines[len(lines)-1]
-		if r.code != fault.MachineCode || !strings.Contains(r.stderr, "the daemon ended the stream of events") {
-			t.Errorf("%+v", r)
+		cmd := command(t, append(words("machines show --follow "+web1+" --socket "+o.socket), args...)...)
+		cmd.Env = append(cmd.Env, "TZ=UTC")
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		<-o.joined
+		o.ignored(t, db1, 26*time.Hour) // another machine
+		o.ignored(t, web1, 26*time.Hour)
+		var last string
+		lines := 0
+		for in := bufio.NewScanner(out); in.Scan(); lines++ {
+			last = in.Text()
+			if follows := strings.HasPrefix(last, "2026-02-28 10:00:00  discover ") && !strings.Contains(last, "12 times"); follows || lines == 1 && len(args) > 0 {
+				o.stop() // the daemon ends
+			}
+		}
+		if cmd.Wait(); cmd.ProcessState.ExitCode() != fault.MachineCode || !strings.Contains(stderr.String(), "the daemon ended the stream of events") {
+			t.Errorf("%v, %s", cmd.ProcessState, &stderr)
 		}
 		if len(args) == 0 {
 			if !strings.HasPrefix(last, "2026-02-28 10:00:00  discover ") || strings.Contains(last, web1) {
@@ -161,8 +179,8 @@ func TestMachinesFollow(t *testing.T) {
 			continue
 		}
 		var got api.Event
-		if err := json.Unmarshal([]byte(last), &got); err != nil || got.Reason != e.Reason || len(lines) != 2 {
-			t.Errorf("%v: %d lines, %+v", err, len(lines), got)
+		if err := json.Unmarshal([]byte(last), &got); err != nil || got.Machine != identity(t, web1) || got.Reason != "nothing_deployed" || lines != 2 {
+			t.Errorf("%v: %d lines, %+v", err, lines, got)
 		}
 	}
 }

@@ -14,7 +14,7 @@ type moment struct {
 }
 
 func momentOf(e *api.Entry, now time.Time) moment {
-	m := moment{time: at(now, e.Time), what: e.Kind, tier: e.Tier, result: e.Reason, file: e.File}
+	m := moment{time: at(now, e.Time), what: string(e.Kind), tier: e.Tier, result: e.Reason, file: e.File}
 	var detail []string
 	add := func(label, text string) {
 		if text != "" {
