@@ -63,7 +63,7 @@ func openDeployments(ctx context.Context, cfg *config.Config, name string, log *
 		err = d.openEtcd(cfg, name)
 	} else {
 		d.kind, d.where = "bbolt", cfg.Store.File
-		d.store, err = openFile(ctx, cfg.Store.File, d.log)
+		d.store, err = openFile(ctx, cfg.Store.File, lockPatience, d.log)
 	}
 	if err != nil {
 		return nil, err
@@ -104,36 +104,60 @@ func (d *deployments) follow(ctx context.Context, cfg *config.Config, changed fu
 	d.awaitRead(ctx, patience)
 }
 
-// openFile opens the store of this machine alone.
-func openFile(ctx context.Context, path string, log *zap.Logger) (*store.Bolt, error) {
+// openFile opens the store of this machine alone. It waits so long for who has it.
+func openFile(ctx context.Context, path string, patience time.Duration, log *zap.Logger) (*store.Bolt, error) {
 	waiting := time.AfterFunc(lockQuiet, func() {
-		log.Info("waiting for the store's file: another process has it", zap.String("file", path), zap.Duration("at_most", lockPatience))
+		log.Info("waiting for the store's file: another process has it", zap.String("file", path), zap.Duration("at_most", patience))
 	})
 	defer waiting.Stop()
-	patient, cancel := context.WithTimeout(ctx, lockPatience)
+	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return store.OpenBolt(patient, path)
+	b, err := store.OpenBolt(patient, path)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err() // told to stop meanwhile
+	}
+	return b, err
 }
 
 // openEtcd opens the store that servers have in common, which need not be there,
 // and finds out as whom this one is to be a member.
 func (d *deployments) openEtcd(cfg *config.Config, name string) error {
-	e := cfg.Store.Etcd
-	password, err := firstLine(e.PasswordFile)
+	etcd, err := etcdOf(cfg)
 	if err != nil {
-		return cfg.Problem("store.etcd.password-file", err, "a file with the password in its first line")
-	}
-	etcd, err := store.OpenEtcd(store.EtcdConfig{
-		Endpoints: e.Endpoints, Prefix: e.Prefix, CA: e.CA, Cert: e.Cert, Key: e.Key, User: e.User, Password: password, Timeout: e.Timeout,
-	})
-	if err != nil {
-		return cfg.Problem("store.etcd", err, "")
+		return err
 	}
 	d.store = etcd
 	if d.fleet, err = newFleetMember(name, etcd, d.log); err != nil {
 		return errors.Join(err, etcd.Close())
 	}
 	return nil
+}
+
+func etcdOf(cfg *config.Config) (*store.Etcd, error) {
+	e := cfg.Store.Etcd
+	password, err := firstLine(e.PasswordFile)
+	if err != nil {
+		return nil, cfg.Problem("store.etcd.password-file", err, "a file with the password in its first line")
+	}
+	etcd, err := store.OpenEtcd(store.EtcdConfig{
+		Endpoints: e.Endpoints, Prefix: e.Prefix, CA: e.CA, Cert: e.Cert, Key: e.Key, User: e.User, Password: password, Timeout: e.Timeout,
+	})
+	if err != nil {
+		return nil, cfg.Problem("store.etcd", err, "")
+	}
+	return etcd, nil
+}
+
+// checkEtcd finds mistakes in what is said of an etcd, without one.
+func checkEtcd(cfg *config.Config) error {
+	if cfg.Store == nil || cfg.Store.Etcd == nil {
+		return nil
+	}
+	etcd, err := etcdOf(cfg)
+	if err != nil {
+		return err
+	}
+	return etcd.Close()
 }
 
 // firstLine reads a secret; the empty path has the empty one.

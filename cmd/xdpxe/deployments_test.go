@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,9 +108,12 @@ func TestStoreFileInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err = openDeployments(soon, storeConfig(t, path), "boot1", zap.NewNop())
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err = openDeployments(ended, storeConfig(t, path), "boot1", zap.NewNop()); !errors.Is(err, context.Canceled) {
+		t.Errorf("told to stop while it waits: %v", err)
+	}
+	_, err = openFile(t.Context(), path, 50*time.Millisecond, zap.NewNop())
 	if err == nil || fault.Code(classify(err)) != fault.MachineCode || !strings.Contains(err.Error(), "stop it, or give this one another file") {
 		t.Fatalf("%v", err)
 	}
@@ -161,5 +165,26 @@ func TestDeploymentsSurvive(t *testing.T) {
 	defer d.close()
 	if m, ok := d.catalogue.Snapshot().Machine(mac); !ok || m.Approved == nil || m.Approved.Profile != "linux" {
 		t.Errorf("%+v, %v", m, ok)
+	}
+}
+
+// What is wrong with an etcd's configuration is found at its place, by check and
+// by serve, and no etcd is needed for that.
+func TestEtcdMistakes(t *testing.T) {
+	for etcd, want := range map[string]string{
+		"{endpoints: [http://192.0.2.1:2379], user: u, password-file: PASSWORD}":         ":15:9: store.etcd: etcd: endpoint \"http://192.0.2.1:2379\": the password would go over the network in clear: use https",
+		"{endpoints: [https://192.0.2.1:2379], ca: /nonexistent/ca}":                     ":15:9: store.etcd: etcd: CA: open /nonexistent/ca: no such file or directory",
+		"{endpoints: [https://192.0.2.1:2379], user: u, password-file: /nonexistent/pw}": ": store.etcd.password-file: open /nonexistent/pw: no such file or directory (a file with the password in its first line)",
+	} {
+		password := filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(password, []byte("secret\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		path := site(t, labYAML+"store: {etcd: "+strings.ReplaceAll(etcd, "PASSWORD", password)+"}\n", labFiles...)
+		for _, command := range [][]string{{"check", "-c", path}, {"serve", "-c", path}} {
+			if r := xdpxe(t, command...); r.code != fault.UserCode || !strings.Contains(r.stderr, want) {
+				t.Errorf("%v: %+v, want %q", command, r, want)
+			}
+		}
 	}
 }

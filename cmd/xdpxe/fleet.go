@@ -69,6 +69,7 @@ func (f *fleetMember) join(addresses []string) error {
 		return machineError(err, "server: {name: …} in the configuration gives this server another name")
 	}
 	f.members.Store(m)
+	f.config.Changed() // until now it was alone
 	return nil
 }
 

@@ -75,3 +75,14 @@ func (f *fleetMember) status() *control.Fleet {
 	}
 	return st
 }
+
+func (m *memory) status() *control.Memory {
+	if m == nil {
+		return nil
+	}
+	b, h := m.bindings.Stats(), m.history.Stats()
+	return &control.Memory{
+		Bindings: b.Machines, Addresses: b.Addresses, Contested: b.Contested, Pushed: b.Pushed,
+		Timelines: h.Machines, Forgotten: h.Forgotten, EventsDropped: h.Dropped,
+	}
+}
