@@ -2,6 +2,7 @@ package bootfile
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -103,6 +104,20 @@ func TestStrictAside(t *testing.T) {
 	}
 	if g := b.gate.Open(tftp.Opening{Client: netip.AddrPortFrom(home, 9), Name: "up", Write: true, Root: b.root}); g.How != tftp.WriteRefused {
 		t.Errorf("%+v", g)
+	}
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(home, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.WriteToUDPAddrPort([]byte("\x00\x02up\x00octet\x00"), b.addr); err != nil {
+		t.Fatal(err)
+	}
+	conn.SetReadDeadline(time.Now().Add(patience))
+	buf := make([]byte, 1000)
+	n, err := conn.Read(buf)
+	if want := "\x00\x05\x00\x02" + textWrites + "\x00"; err != nil || string(buf[:n]) != want {
+		t.Errorf("a write got %q, %v; want %q", buf[:n], err, want)
 	}
 	b.gate.Set(settings(t, false))
 	if g := b.gate.Open(tftp.Opening{Client: netip.AddrPortFrom(home, 9), Name: "up", Write: true, Root: b.root}); g.How != 0 {
