@@ -236,7 +236,10 @@ func timeline(deploy.Identity) []api.Entry {
 		{Time: at(time.Minute), Last: at(time.Minute), Count: 1, Kind: api.KindRequest, Stage: "discover", Iface: "eth0", Tier: "native", Reason: "answered", Rule: "racks",
 			Profile: "linux", Deployment: "install-web1", File: "linux/shimx64.efi"},
 		{Time: at(time.Minute), Last: at(time.Minute), Count: 1, Kind: api.KindDeployment, Deployment: "install-web1", Outcome: "offered"},
-		{Time: at(50 * time.Second), Last: at(48 * time.Second), Count: 1, Kind: api.KindTransfer, File: "linux/shimx64.efi", Bytes: 3 << 20, Outcome: "complete", Deployment: "install-web1", Server: "boot1"},
+		{Time: at(50 * time.Second), Last: at(48 * time.Second), Count: 1, Kind: api.KindTransfer, File: "linux/shimx64.efi", Bytes: 3 << 20, Size: 3 << 20, Outcome: "complete", Deployment: "install-web1", Server: "boot1"},
+		{Time: at(45 * time.Second), Last: at(45 * time.Second), Count: 1, Kind: api.KindRequest, Stage: "discover", Iface: "eth0", Tier: "native", Arch: "x64-uefi", IPXE: true,
+			Relay: netip.MustParseAddr("203.0.113.1"), Reason: "answered", Rule: "racks", Profile: "linux", File: "boot.ipxe"},
+		{Time: at(44 * time.Second), Last: at(42 * time.Second), Count: 1, Kind: api.KindTransfer, File: "linux/initrd.img", Bytes: 1 << 20, Size: 40 << 20, Outcome: "timed_out", Detail: "the client is silent", Server: "boot1"},
 		{Time: at(40 * time.Second), Last: at(40 * time.Second), Count: 1, Kind: api.KindNote, Detail: "grub.cfg.tmpl:3:7: no variable \"host\"", File: "grub.cfg"},
 	}
 }

@@ -2,6 +2,7 @@ package bootfile
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -101,8 +102,22 @@ func TestStrictAside(t *testing.T) {
 	if _, err := netascii("secret/key"); err == nil || !strings.Contains(err.Error(), "TFTP error 2: not a file of this client's profile") {
 		t.Errorf("got %v", err)
 	}
-	if g := b.gate.Open(tftp.Opening{Client: netip.AddrPortFrom(home, 9), Name: "up", Write: true, Root: b.root}); g.How != tftp.WriteRefused {
+	if g := b.gate.Open(tftp.Opening{Client: netip.AddrPortFrom(home, 9), Name: "../up", Write: true, Root: b.root}); g.How != tftp.WriteRefused {
 		t.Errorf("%+v", g)
+	}
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(home, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.WriteToUDPAddrPort([]byte("\x00\x02up\x00octet\x00"), b.addr); err != nil {
+		t.Fatal(err)
+	}
+	conn.SetReadDeadline(time.Now().Add(patience))
+	buf := make([]byte, 1000)
+	n, err := conn.Read(buf)
+	if want := "\x00\x05\x00\x02" + textWrites + "\x00"; err != nil || string(buf[:n]) != want {
+		t.Errorf("a write got %q, %v; want %q", buf[:n], err, want)
 	}
 	b.gate.Set(settings(t, false))
 	if g := b.gate.Open(tftp.Opening{Client: netip.AddrPortFrom(home, 9), Name: "up", Write: true, Root: b.root}); g.How != 0 {
@@ -130,6 +145,8 @@ func TestMilestonesAreNobodys(t *testing.T) {
 	check("win/boot.efi", true)
 	create(t, cat, once("e", deploy.Target{MAC: macB}, deploy.Milestone{On: deploy.OnFile, File: "Linux/vmlinuz"}))
 	check("linux/VMLINUZ", false)
+	create(t, cat, once("f", deploy.Target{MAC: macB}, deploy.Milestone{On: deploy.OnFile, File: "secret/key"}))
+	check("\u017fecret/\u212aey", false) // letters that are found for s and k
 	if err := cat.Cancel(t.Context(), "e", 0, "me", "", time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -163,6 +180,10 @@ func TestNotReadYet(t *testing.T) {
 		if g := b.ask(c.from, c.file); g.How != c.want {
 			t.Errorf("%v, %s: %+v, want %v", c.from, c.file, g, c.want)
 		}
+	}
+	// Who is in the middle of a file does not ask again.
+	if g := b.gate.Open(tftp.Opening{Client: netip.AddrPortFrom(home, 9), Name: "pxe/linux.0", Restored: true, Root: b.root}); g.How != tftp.Refused {
+		t.Errorf("%+v", g)
 	}
 }
 
