@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,14 +17,19 @@ import (
 	"github.com/xdpxe/xdpxe/responder/policy"
 )
 
-const explainLong = `Say what xdpxe would answer, and why, without a daemon and without sending
-anything. The requests come from a capture, or are made up for the machine that
-the flags describe; they are answered by the same code as the daemon's.
+const explainLong = `Say what xdpxe would answer, and why, without sending anything. The requests come
+from a capture, or are made up for the machine that the flags describe; they are
+answered by the same code as the daemon's, and need no daemon.
+
+Where rules go by deployments, approvals or a webhook, the running daemon is asked
+for its whole chain of reasons as well, at the configuration's control socket; if
+none answers there, that is said. Without -c or --root it alone is asked.
 
 Server address: --address, else the configuration's, else the interface's if
 this host has it, else what the capture shows.`
 
-const explainExample = `  xdpxe explain -c xdpxe.yaml --pcap boot.pcap
+const explainExample = `  xdpxe explain --mac 52:54:00:12:34:56 --arch x64-uefi
+  xdpxe explain -c xdpxe.yaml --pcap boot.pcap
   xdpxe explain -c xdpxe.yaml --mac 52:54:00:12:34:56 --arch x64-uefi
   xdpxe explain -c xdpxe.yaml --mac 52:54:00:12:34:56 --arch bios --user-class iPXE --relay 198.51.100.1
   xdpxe explain --root /srv/boot --mac 52:54:00:12:34:56 --arch arm64-uefi`
@@ -35,18 +41,25 @@ type explainFlags struct {
 	address string
 	json    bool
 	m       machine
+	remote  remote
+
+	socketGiven bool // else it is the configuration's
 }
 
 func newExplainCommand() *cobra.Command {
 	var f explainFlags
 	cmd := &cobra.Command{
-		Use:     "explain -c FILE (--pcap FILE | --mac MAC --arch ARCH)",
+		Use:     "explain [-c FILE] (--pcap FILE | --mac MAC --arch ARCH)",
 		Short:   "Say what a client would be answered, and why",
 		Long:    explainLong,
 		Example: explainExample,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return explain(&f, cmd.InOrStdin(), cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.socketGiven = cmd.Flags().Changed("socket")
+			return explain(cmd.Context(), &f, cmd.InOrStdin(), cmd.OutOrStdout())
+		},
 	}
 	f.src.bind(cmd)
+	f.remote.bindServer(cmd)
 	fl := cmd.Flags()
 	fl.StringVar(&f.pcap, "pcap", "", "replay the requests of this pcap or pcapng `FILE`; - is standard input")
 	fl.StringVar(&f.address, "address", "", "boot server `ADDRESS` to assume")
@@ -76,20 +89,39 @@ type report struct {
 	Requests      int        `json:"requests"`
 	Answered      int        `json:"answered"`
 	Messages      []*verdict `json:"messages"`
+
+	Daemon *daemonView `json:"daemon,omitempty"` // if the configuration alone does not say all
 }
 
-func explain(f *explainFlags, in io.Reader, out io.Writer) error {
-	if f.pcap == "" && (f.m.mac == "" || f.m.arch == "") {
-		return userError(errors.New("nothing to explain"), "give --pcap FILE, or --mac and --arch of a machine")
+func explain(ctx context.Context, f *explainFlags, in io.Reader, out io.Writer) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	rep, err := explainBy(ctx, f, in)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(rep)
+	}
+	return rep.print(out)
+}
+
+// explainBy asks the configuration, the daemon, or both.
+func explainBy(ctx context.Context, f *explainFlags, in io.Reader) (*report, error) {
+	if f.pcap == "" && f.src.file == "" && f.src.root == "" {
+		return explainRemote(ctx, f)
 	}
 	cfg, _, err := f.src.load()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var address netip.Addr
 	if f.address != "" {
 		if address, err = netip.ParseAddr(f.address); err != nil || !address.Is4() {
-			return userError(fmt.Errorf("--address: %q is no IPv4 address", f.address), "")
+			return nil, userError(fmt.Errorf("--address: %q is no IPv4 address", f.address), "")
 		}
 	}
 	server := newVantage(cfg, address)
@@ -100,15 +132,14 @@ func explain(f *explainFlags, in io.Reader, out io.Writer) error {
 		rep, err = explainMachine(&f.m, cfg, server)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	rep.Server, rep.ServerGuessed = server.addr().String(), server.guessed
-	if f.json {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(rep)
+	if !f.socketGiven {
+		f.remote.socket = cfg.Control.Socket
 	}
-	return rep.print(out)
+	rep.Daemon = f.beside(ctx, cfg)
+	return rep, nil
 }
 
 // explainCapture replays the requests of a capture.

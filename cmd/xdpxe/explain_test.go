@@ -28,7 +28,7 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 250_000_000, time.UTC)
 func labServer() *vantage { return &vantage{given: netip.MustParseAddr("198.51.100.2")} }
 
 // clientOf understands a machine or fails the test.
-func clientOf(t *testing.T, m machine) *client {
+func clientOf(t *testing.T, m machine) *pxeClient {
 	t.Helper()
 	c, err := m.client()
 	if err != nil {

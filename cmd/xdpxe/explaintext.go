@@ -11,11 +11,19 @@ import (
 // print writes the report for people: a paragraph for each message.
 func (r *report) print(out io.Writer) error {
 	w := bufio.NewWriter(out)
+	if len(r.Messages) == 0 && r.Daemon != nil {
+		r.Daemon.print(w)
+		return w.Flush()
+	}
 	if r.ServerGuessed {
 		fmt.Fprintf(w, "The boot server's address is not known here and shown as %s; --address sets it.\n\n", r.Server)
 	}
 	for _, v := range r.Messages {
 		v.print(w)
+		fmt.Fprintln(w)
+	}
+	if r.Daemon != nil {
+		r.Daemon.print(w)
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "%s: %s, %d answered, %d not; %s of other servers\n", count(r.Frames, "frame"),
@@ -44,11 +52,7 @@ func (v *verdict) print(w io.Writer) {
 		return
 	}
 	for _, s := range v.Steps {
-		mark := "-"
-		if s.OK {
-			mark = "+"
-		}
-		fmt.Fprintf(w, "    %s %s: %s\n", mark, s.Subject, s.Detail)
+		printStep(w, s.Subject, s.OK, s.Detail)
 	}
 	v.printNotes(w)
 	if v.Answer != nil {
@@ -59,6 +63,14 @@ func (v *verdict) print(w io.Writer) {
 	if v.LeftToKernel {
 		fmt.Fprintln(w, "       (the XDP program passes it to the kernel; the daemon never sees it)")
 	}
+}
+
+func printStep(w io.Writer, subject string, ok bool, detail string) {
+	mark := "-"
+	if ok {
+		mark = "+"
+	}
+	fmt.Fprintf(w, "    %s %s: %s\n", mark, clean(subject), clean(detail))
 }
 
 // words are who says what to whom.

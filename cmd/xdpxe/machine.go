@@ -21,8 +21,8 @@ type machine struct {
 	circuitID, remoteID    string
 }
 
-// client is a machine whose texts have been understood: what its requests are made of.
-type client struct {
+// pxeClient is a machine whose texts have been understood: what its requests are made of.
+type pxeClient struct {
 	mac                    []byte
 	arch                   policy.Arch
 	uuid                   []byte // 16 bytes, or nil
@@ -33,9 +33,9 @@ type client struct {
 }
 
 // client checks the flags.
-func (m *machine) client() (*client, error) {
+func (m *machine) client() (*pxeClient, error) {
 	bad := func(flag string, err error) error { return userError(fmt.Errorf("--%s: %w", flag, err), "") }
-	c := &client{vendorClass: m.vendorClass, userClass: m.userClass}
+	c := &pxeClient{vendorClass: m.vendorClass, userClass: m.userClass}
 	var err error
 	if c.mac, err = net.ParseMAC(m.mac); err != nil || len(c.mac) > 16 {
 		return nil, bad("mac", fmt.Errorf("%q is no hardware address", m.mac))
@@ -77,7 +77,7 @@ func (m *machine) client() (*client, error) {
 }
 
 // usualClass is option 60 as firmware of that architecture sends it (PXE 2.1 table 2-1, UEFI 2.10 §24.7).
-func (c *client) usualClass() string {
+func (c *pxeClient) usualClass() string {
 	family := "PXEClient"
 	if c.arch.HTTP() {
 		family = "HTTPClient"
@@ -119,7 +119,7 @@ func relayBytes(text string) ([]byte, error) {
 }
 
 // relayed says by whom: a client of another network can only reach us so.
-func (c *client) relayed(server *vantage) netip.Addr {
+func (c *pxeClient) relayed(server *vantage) netip.Addr {
 	if c.relay.IsValid() || !c.subnet.IsValid() {
 		return c.relay
 	}
@@ -132,7 +132,7 @@ func (c *client) relayed(server *vantage) netip.Addr {
 }
 
 // discover builds the client's DISCOVER.
-func (c *client) discover(server *vantage) []byte {
+func (c *pxeClient) discover(server *vantage) []byte {
 	relay := c.relayed(server)
 	m := packet.Meta{
 		SrcMAC: macOf(c.mac), DstMAC: [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
@@ -148,7 +148,7 @@ func (c *client) discover(server *vantage) []byte {
 }
 
 // ask builds the client's request for its boot file, on UDP 4011 (edk2 PxeBcRetryBinlOffer).
-func (c *client) ask(server *vantage) []byte {
+func (c *pxeClient) ask(server *vantage) []byte {
 	from := server.addr().Next()
 	if c.subnet.IsValid() {
 		from = c.subnet.Next()
@@ -163,7 +163,7 @@ func (c *client) ask(server *vantage) []byte {
 }
 
 // message is a DHCP request with the options of PXE firmware.
-func (c *client) message(kind byte, relay, own netip.Addr) []byte {
+func (c *pxeClient) message(kind byte, relay, own netip.Addr) []byte {
 	b := make([]byte, 240, 600)
 	b[0], b[1], b[2] = 1, 1, byte(len(c.mac))
 	binary.BigEndian.PutUint32(b[4:], 0x70786531)
@@ -199,7 +199,7 @@ func (c *client) message(kind byte, relay, own netip.Addr) []byte {
 
 // relayInfo is option 82: what the relay says of the client's port, and of its
 // network where giaddr does not (RFC 3527).
-func (c *client) relayInfo(relay netip.Addr) (info []byte) {
+func (c *pxeClient) relayInfo(relay netip.Addr) (info []byte) {
 	add := func(code byte, data []byte) {
 		if data != nil {
 			info = append(append(info, code, byte(len(data))), data...)

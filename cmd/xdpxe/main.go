@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/xdpxe/xdpxe/cmd/internal/fault"
 	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/keeper"
@@ -32,7 +33,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
-	root := newRootCommand()
+	root := newRootCommand(time.Now)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

@@ -44,6 +44,17 @@ var reasonTexts = [packet.NumReasons]string{
 	packet.SendError:        "the kernel refused to send the answer",
 }
 
+// reasonText says in words what a reason of the daemon's means; empty: a newer
+// daemon's.
+func reasonText(name string) string {
+	for r, text := range reasonTexts {
+		if packet.Reason(r).String() == name {
+			return text
+		}
+	}
+	return ""
+}
+
 // leftToKernel reports whether the XDP program already passes such requests
 // on, so that on the AF_XDP and ring buffer datapaths the daemon never sees
 // them. It does not look beyond the vendor class (bpf/doc.go).

@@ -13,11 +13,14 @@ server: addresses stay with the one that the site has.
   xdpxe check -c /etc/xdpxe/xdpxe.yaml      is the configuration right?
   xdpxe explain --mac 52:54:00:12:34:56 --arch x64-uefi -c /etc/xdpxe/xdpxe.yaml
                                             what would that machine boot, and why?
-  xdpxe status                              what the daemon does now`
+  xdpxe status                              what the daemon does now
+  xdpxe deploy add --mac 52:54:00:12:34:56 --profile linux --once
+                                            have that machine boot it, next time only`
 
-// newRootCommand assembles the program.
-func newRootCommand() *cobra.Command {
+// newRootCommand assembles the program. now is the operator's clock.
+func newRootCommand(now clock) *cobra.Command {
 	return fault.Root(&cobra.Command{Use: "xdpxe", Short: "PXE boot server on XDP", Long: rootLong}, classify,
 		newServeCommand(), newKeepCommand(), newCheckCommand(), newExplainCommand(),
-		newStatusCommand(), newCaptureCommand(), newDetachCommand(), newObjectCommand(), newVersionCommand())
+		newStatusCommand(), newDeployCommand(now), newMachinesCommand(now), newGroupsCommand(now), newMembersCommand(now), newEventsCommand(now),
+		newCaptureCommand(), newDetachCommand(), newObjectCommand(), newVersionCommand())
 }

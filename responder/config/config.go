@@ -3,9 +3,11 @@ package config
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/xdpxe/xdpxe/responder/policy"
@@ -206,9 +208,9 @@ func (c *Config) placeState() {
 	c.TFTP.State = filepath.Join(filepath.Dir(c.Control.Socket), "tftp.state")
 }
 
-// compile makes Policy from Spec, Clients and VendorClasses.
+// compile makes Policy from Spec, Clients, VendorClasses and Webhooks.
 func (c *Config) compile() error {
-	c.Spec.Clients, c.Spec.VendorClasses = c.Clients, c.VendorClasses
+	c.Spec.Clients, c.Spec.VendorClasses, c.Spec.Webhooks = c.Clients, c.VendorClasses, slices.Sorted(maps.Keys(c.Webhooks))
 	snapshot, err := policy.Compile(c.Spec)
 	if err != nil {
 		return err

@@ -92,6 +92,12 @@ func TestMistakes(t *testing.T) {
 			`x.yaml:4:33: webhooks.c.on-failure: unknown value "opened" (did you mean open?)`,
 			`x.yaml:4:53: webhooks.c.concurrent: 0 is out of bounds (1 to 65536)`,
 		}},
+		{"a webhook that there is not", "webhooks: {cmdb: {url: unix:/x}}\npolicy: {rules: [{webhook: cmbd}]}\n", []string{
+			`x.yaml:2:28: policy.rules[0].webhook: unknown webhook "cmbd" (did you mean cmdb?)`}},
+		{"a rule without its store", profile + "store: none\npolicy: {rules: [{boot: p}, {boot: p, unknown: hold}, {boot: deployed}]}\n", []string{
+			`x.yaml:3:48: policy.rules[1].unknown: hold takes a store, and there is to be none (leave ` + "`store: none`" + ` out)`}},
+		{"a default without its store", "store: none\npolicy: {default: deployed}\n", []string{
+			`x.yaml:2:19: policy.default: deployed takes a store, and there is to be none (leave ` + "`store: none`" + ` out)`}},
 		{"waits", "tftp: {retransmit: {initial: 2, floor: 1us}}\n", []string{
 			`x.yaml:1:30: tftp.retransmit.initial: bad duration "2" (with a unit, as in 2s or 500ms)`,
 			`x.yaml:1:40: tftp.retransmit.floor: 1us is out of bounds (1ms to 1m0s)`,
@@ -449,7 +455,7 @@ log: {level: debug, format: json}
 			"linux": {Files: map[string]string{"bios": "7", "ipxe": "http://192.0.2.1/boot.ipxe"}},
 			"again": {Files: map[string]string{"bios": `boot\x64\wdsnbp.com`, "x64-uefi": "boot/x64/bootmgfw.efi"}},
 		},
-		Clients: want.Clients, VendorClasses: want.VendorClasses,
+		Clients: want.Clients, VendorClasses: want.VendorClasses, Webhooks: []string{"cmdb", "other"},
 	}
 	if c.Policy == nil || len(c.Policy.Files()) != 6 {
 		t.Fatalf("policy %+v", c.Policy)
@@ -492,8 +498,11 @@ func TestLoad(t *testing.T) {
 // A store is opened by who says so; the file has its default place.
 func TestStore(t *testing.T) {
 	for text, want := range map[string]*Store{
-		"":                         nil,
-		"store: none\n":            nil,
+		"":                                      nil,
+		"store: none\n":                         nil,
+		"policy: {default: hold}\n":             {File: DefaultStoreFile},
+		"policy: {rules: [{boot: deployed}]}\n": {File: DefaultStoreFile},
+		"policy: {rules: [{boot: ignore}]}\nstore: {file: }\n": {File: DefaultStoreFile},
 		"store: {}\n":              {File: DefaultStoreFile},
 		"store: {file: /srv/x/}\n": {File: "/srv/x"},
 	} {

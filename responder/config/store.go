@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -193,5 +194,16 @@ func (r *reader) placeStore(c *Config) {
 // usesStore returns the first value that cannot be decided without a store, and
 // what it is; empty: there is none.
 func usesStore(s *policy.Spec) (path, word string) {
+	for i, r := range s.Rules {
+		switch {
+		case r.Boot == policy.Deployed:
+			return fmt.Sprintf("policy.rules[%d].boot", i), policy.Deployed
+		case r.Unknown != "":
+			return fmt.Sprintf("policy.rules[%d].unknown", i), r.Unknown
+		}
+	}
+	if s.Default == policy.Deployed || s.Default == policy.Hold {
+		return "policy.default", s.Default
+	}
 	return "", ""
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"slices"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -57,13 +56,4 @@ func (r *reader) hookURL(dst *string) setter {
 		*dst = s
 		return "", ""
 	})
-}
-
-// webhookNames are those of the webhooks, in order.
-func (c *Config) webhookNames() (names []string) {
-	for name := range c.Webhooks {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

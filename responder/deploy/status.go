@@ -11,7 +11,8 @@ import (
 // Status is a deployment as it is shown: what was asked for and how far it is.
 type Status struct {
 	Deployment
-	Revision store.Rev `json:"revision"` // of deployment and runs together: the ETag
+	Revision store.Rev `json:"revision"`               // of deployment and runs together: the ETag
+	Name     string    `json:"machine_name,omitempty"` // what operators call the machine that is named
 
 	// State and what follows are the run's, of a single machine. A group's is that
 	// of the machine that needs most attention, and Machines counts all by state.
@@ -22,6 +23,7 @@ type Status struct {
 // GroupRun is one machine's run of a group's deployment.
 type GroupRun struct {
 	Machine Identity `json:"machine"`
+	Name    string   `json:"name,omitempty"` // what operators call it
 	Run     Run      `json:"run"`
 }
 
@@ -33,6 +35,7 @@ func (s *Snapshot) status(n *node, now time.Time) Status {
 	if n.d.Target.Group == "" {
 		r, rev := n.runOf(Identity{})
 		st.Run, st.Revision = r.At(n.d, now), max(n.rev, rev)
+		st.Name = s.name(n.d.Target.Machine())
 		return st
 	}
 	st.Machines = make(map[State]int)
@@ -45,7 +48,7 @@ func (s *Snapshot) status(n *node, now time.Time) Status {
 		st.Machines[r.State]++
 		old, ok := shown[r.State]
 		if c := r.Since.Compare(old.Run.Since); !ok || c > 0 || c == 0 && compare(machine, old.Machine) < 0 {
-			shown[r.State] = GroupRun{machine, r}
+			shown[r.State] = GroupRun{Machine: machine, Run: r}
 		}
 	}
 	st.Run = Run{}.At(n.d, now) // of a group without members
@@ -56,6 +59,14 @@ func (s *Snapshot) status(n *node, now time.Time) Status {
 		}
 	}
 	return st
+}
+
+// name is what operators call a machine.
+func (s *Snapshot) name(id Identity) string {
+	if m := s.entry(id.key()).machine; m != nil {
+		return m.Name
+	}
+	return ""
 }
 
 // over reports whether nothing more comes of a deployment by itself, whoever
@@ -85,7 +96,7 @@ func (s *Snapshot) GroupRuns(id string, after Identity, limit int, now time.Time
 	members, more := s.Members(n.d.Target.Group, after, limit)
 	for _, m := range members {
 		r, _ := n.runOf(m)
-		runs = append(runs, GroupRun{Machine: m, Run: r.At(n.d, now)})
+		runs = append(runs, GroupRun{Machine: m, Name: s.name(m), Run: r.At(n.d, now)})
 	}
 	return runs, more
 }

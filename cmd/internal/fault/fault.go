@@ -86,12 +86,24 @@ func Root(root *cobra.Command, classify func(error) error, commands ...*cobra.Co
 	})
 	root.AddCommand(commands...)
 	for _, cmd := range commands {
-		if cmd.Args == nil {
-			cmd.Args = cobra.NoArgs
-		}
-		cmd.DisableFlagsInUseLine = true
-		inner := cmd.RunE
-		cmd.RunE = func(cmd *cobra.Command, args []string) error { return classify(inner(cmd, args)) }
+		prepare(cmd, classify)
 	}
 	return root
+}
+
+// prepare does for a command and those below it what Root says.
+func prepare(cmd *cobra.Command, classify func(error) error) {
+	if cmd.Args == nil {
+		cmd.Args = cobra.NoArgs
+	}
+	cmd.DisableFlagsInUseLine = true
+	for _, sub := range cmd.Commands() {
+		prepare(sub, classify)
+	}
+	if cmd.RunE == nil { // it only groups others
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		return
+	}
+	inner := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return classify(inner(cmd, args)) }
 }
