@@ -116,7 +116,7 @@ func TestImportDirections(t *testing.T) {
 // Answers are made from a request and a time that the caller names.
 func TestNoClockInDecisions(t *testing.T) {
 	for _, p := range packages(t) {
-		if !in(strings.TrimPrefix(p.ImportPath, module), "responder/packet", "responder/policy", "responder/dhcp", "responder/fleet") {
+		if !in(strings.TrimPrefix(p.ImportPath, module), "responder/packet", "responder/policy", "responder/dhcp", "responder/fleet", "responder/decide") {
 			continue
 		}
 		for _, file := range p.GoFiles {

@@ -14,10 +14,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/xdpxe/xdpxe/cmd/internal/fault"
+	"github.com/xdpxe/xdpxe/responder"
 	"github.com/xdpxe/xdpxe/responder/api"
 	"github.com/xdpxe/xdpxe/responder/control"
 	"github.com/xdpxe/xdpxe/responder/deploy"
+	"github.com/xdpxe/xdpxe/responder/dhcp"
 	"github.com/xdpxe/xdpxe/responder/fleet"
+	"github.com/xdpxe/xdpxe/responder/history"
+	"github.com/xdpxe/xdpxe/responder/packet"
 	"github.com/xdpxe/xdpxe/responder/store"
 )
 
@@ -27,7 +31,8 @@ type office struct {
 	socket string
 	cat    *deploy.Catalogue
 	store  *store.Bolt
-	events chan api.Event
+	stop   func() // ends it
+	past   *history.History
 	joined chan struct{} // closed when somebody follows events
 }
 
@@ -41,7 +46,7 @@ func newOffice(t *testing.T, edit func(*api.Options)) *office {
 	}
 	o := &office{
 		socket: filepath.Join(dir, "c.sock"), store: s, cat: deploy.New(deploy.Config{Store: s}),
-		events: make(chan api.Event, 16), joined: make(chan struct{}),
+		past: history.New(history.Config{}), joined: make(chan struct{}),
 	}
 	joined := sync.OnceFunc(func() { close(o.joined) })
 	opts := api.Options{
@@ -50,11 +55,7 @@ func newOffice(t *testing.T, edit func(*api.Options)) *office {
 		Self: func() fleet.Member {
 			return fleet.Member{Name: "boot1", Version: "v1.2.3", Addresses: []string{"198.51.100.2"}, Since: start.Add(-time.Hour)}
 		},
-		Timeline: timeline,
-		Subscribe: func() api.Stream {
-			joined()
-			return api.Stream{Events: o.events, Dropped: func() uint64 { return 0 }, Cancel: func() {}}
-		},
+		History: past{o.past, joined},
 		Explain: explainDeployed,
 		Now:     func() time.Time { return start },
 	}
@@ -77,13 +78,36 @@ func newOffice(t *testing.T, edit func(*api.Options)) *office {
 			t.Error(err)
 		}
 	})
-	t.Cleanup(func() {
+	o.stop = sync.OnceFunc(func() {
 		cancel()
 		work.Wait()
 		s.Close()
 	})
+	t.Cleanup(o.stop)
 	<-o.cat.Ready()
 	return o
+}
+
+// past is a history with one timeline for all machines.
+type past struct {
+	*history.History
+	joined func()
+}
+
+func (past) Machine(id deploy.Identity) []api.Entry { return timeline(id) }
+
+func (p past) Subscribe(only deploy.Identity) (*history.Subscription, func()) {
+	defer p.joined()
+	return p.History.Subscribe(only)
+}
+
+// ignored has a machine ask in vain.
+func (o *office) ignored(t *testing.T, machine string, before time.Duration) {
+	t.Helper()
+	e := responder.Event{Time: start.Add(-before), Iface: "eth0", Tier: "native", Stage: dhcp.StageDiscover, Reason: packet.NothingDeployed, Rule: "racks"}
+	id := identity(t, machine)
+	e.MACLen = uint8(id.Copy(e.MAC[:]))
+	o.past.Observe(&e, nil)
 }
 
 // run is one command of an operator whose clock stands at start.
@@ -212,7 +236,10 @@ func timeline(deploy.Identity) []api.Entry {
 		{Time: at(time.Minute), Last: at(time.Minute), Count: 1, Kind: api.KindRequest, Stage: "discover", Iface: "eth0", Tier: "native", Reason: "answered", Rule: "racks",
 			Profile: "linux", Deployment: "install-web1", File: "linux/shimx64.efi"},
 		{Time: at(time.Minute), Last: at(time.Minute), Count: 1, Kind: api.KindDeployment, Deployment: "install-web1", Outcome: "offered"},
-		{Time: at(50 * time.Second), Last: at(48 * time.Second), Count: 1, Kind: api.KindTransfer, File: "linux/shimx64.efi", Bytes: 3 << 20, Outcome: "complete", Deployment: "install-web1", Server: "boot1"},
+		{Time: at(50 * time.Second), Last: at(48 * time.Second), Count: 1, Kind: api.KindTransfer, File: "linux/shimx64.efi", Bytes: 3 << 20, Size: 3 << 20, Outcome: "complete", Deployment: "install-web1", Server: "boot1"},
+		{Time: at(45 * time.Second), Last: at(45 * time.Second), Count: 1, Kind: api.KindRequest, Stage: "discover", Iface: "eth0", Tier: "native", Arch: "x64-uefi", IPXE: true,
+			Relay: netip.MustParseAddr("203.0.113.1"), Reason: "answered", Rule: "racks", Profile: "linux", File: "boot.ipxe"},
+		{Time: at(44 * time.Second), Last: at(42 * time.Second), Count: 1, Kind: api.KindTransfer, File: "linux/initrd.img", Bytes: 1 << 20, Size: 40 << 20, Outcome: "timed_out", Detail: "the client is silent", Server: "boot1"},
 		{Time: at(40 * time.Second), Last: at(40 * time.Second), Count: 1, Kind: api.KindNote, Detail: "grub.cfg.tmpl:3:7: no variable \"host\"", File: "grub.cfg"},
 	}
 }

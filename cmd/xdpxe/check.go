@@ -30,7 +30,7 @@ Each mistake is one line, FILE:LINE:COL: message, and the exit code is 1.`,
 			for _, w := range cfg.Warnings {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
 			}
-			if err := join(complete(cfg), checkFiles(cfg), checkUploads(cfg), checkTemplates(cfg)); err != nil {
+			if err := join(complete(cfg), checkFiles(cfg), checkUploads(cfg), checkTemplates(cfg), checkEtcd(cfg)); err != nil {
 				return err
 			}
 			return printSummary(cmd.OutOrStdout(), cfg, found)

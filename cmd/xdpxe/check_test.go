@@ -86,3 +86,24 @@ func TestCheckDirectory(t *testing.T) {
 		t.Errorf("empty root: %+v", r)
 	}
 }
+
+// What profiles name is parsed where it is a template, which may be in a boot file's place.
+func TestCheckTemplates(t *testing.T) {
+	path := site(t, labYAML, append([]string{"boot.ipxe.tmpl", "elsewhere.tmpl"}, labFiles[:len(labFiles)-1]...)...)
+	root := filepath.Join(filepath.Dir(path), "srv")
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("boot.ipxe.tmpl", "#!ipxe\nkernel {{.Server.URL}}/linux hostname={{.Machine.Name}}\n")
+	write("elsewhere.tmpl", "{{") // nobody's
+	if r := xdpxe(t, "check", "-c", path); r.code != 0 || !strings.HasPrefix(r.stdout, path+": ok\n") {
+		t.Errorf("%+v", r)
+	}
+	write("boot.ipxe.tmpl", "#!ipxe\nkernel {{.Server.URL}\n")
+	r := xdpxe(t, "check", "-c", path)
+	if want := filepath.Join(root, "boot.ipxe.tmpl") + ":2"; r.code != 1 || r.stdout != "" || !strings.HasPrefix(r.stderr, want) {
+		t.Errorf("%+v, want %s", r, want)
+	}
+}

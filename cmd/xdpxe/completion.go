@@ -15,12 +15,12 @@ import (
 // completeWithin is how long somebody who has typed TAB waits for the daemon.
 const completeWithin = 500 * time.Millisecond
 
-// maxCompletions bounds what is offered; nobody reads more.
+// maxCompletions bounds what is offered; nobody reads more. Of deployments the
+// last ones count.
 const maxCompletions = 200
 
-// completer tells words that can stand there, with a description, until offer
-// returns false.
-type completer func(ctx context.Context, c *client.Client, offer func(word, description string) bool) error
+// completer tells words that can stand there, with a description.
+type completer func(ctx context.Context, c *client.Client, offer func(word, description string)) error
 
 // complete offers the words that the daemon knows. Without one, or when it is
 // slow, there are none, or fewer: an error message has no place in a prompt.
@@ -39,13 +39,12 @@ func (r *remote) complete(words completer) cobra.CompletionFunc {
 			given[arg] = true
 		}
 		var offers []cobra.Completion
-		_ = words(ctx, c, func(word, description string) bool {
+		_ = words(ctx, c, func(word, description string) {
 			if strings.HasPrefix(word, begun) && !given[word] {
 				offers = append(offers, cobra.CompletionWithDesc(word, clean(description)))
 			}
-			return len(offers) < maxCompletions
 		})
-		return offers, directive
+		return offers[max(0, len(offers)-maxCompletions):], directive
 	}
 }
 
@@ -65,13 +64,13 @@ func all(*deploy.Status) bool { return true }
 
 // deploymentIDs are those of deployments that pass.
 func deploymentIDs(pass func(*deploy.Status) bool) completer {
-	return func(ctx context.Context, c *client.Client, offer func(word, description string) bool) error {
+	return func(ctx context.Context, c *client.Client, offer func(word, description string)) error {
 		for st, err := range c.Deployments(ctx, api.DeploymentFilter{}) {
 			if err != nil {
 				return err
 			}
-			if pass(&st) && !offer(st.ID, st.Profile+" for "+forText(&st)+", "+stateText(&st)) {
-				return nil
+			if pass(&st) {
+				offer(st.ID, st.Profile+" for "+forText(&st)+", "+stateText(&st))
 			}
 		}
 		return nil
@@ -80,50 +79,42 @@ func deploymentIDs(pass func(*deploy.Status) bool) completer {
 
 // machineIDs are those of recorded machines.
 func machineIDs(f api.MachineFilter) completer {
-	return func(ctx context.Context, c *client.Client, offer func(word, description string) bool) error {
+	return func(ctx context.Context, c *client.Client, offer func(word, description string)) error {
 		for m, err := range c.Machines(ctx, f) {
 			if err != nil {
 				return err
 			}
 			words := strings.TrimLeft(strings.Join([]string{m.Name, m.Arch, viaText(&m.Machine)}, " "), " ")
-			if !offer(m.ID.String(), words) {
-				return nil
-			}
+			offer(m.ID.String(), words)
 		}
 		return nil
 	}
 }
 
-func groupNames(ctx context.Context, c *client.Client, offer func(word, description string) bool) error {
+func groupNames(ctx context.Context, c *client.Client, offer func(word, description string)) error {
 	for g, err := range c.Groups(ctx) {
 		if err != nil {
 			return err
 		}
-		if !offer(g.Name, count(g.Machines, "machine")+" "+g.Note) {
-			return nil
-		}
+		offer(g.Name, count(g.Machines, "machine")+" "+g.Note)
 	}
 	return nil
 }
 
-func profileNames(ctx context.Context, c *client.Client, offer func(word, description string) bool) error {
+func profileNames(ctx context.Context, c *client.Client, offer func(word, description string)) error {
 	profiles, err := c.Profiles(ctx)
 	for _, p := range profiles {
-		if !offer(p.Name, "") {
-			return nil
-		}
+		offer(p.Name, "")
 	}
 	return err
 }
 
-func ignoredPatterns(ctx context.Context, c *client.Client, offer func(word, description string) bool) error {
+func ignoredPatterns(ctx context.Context, c *client.Client, offer func(word, description string)) error {
 	for p, err := range c.Ignored(ctx) {
 		if err != nil {
 			return err
 		}
-		if !offer(p.Pattern.String(), p.Reason) {
-			return nil
-		}
+		offer(p.Pattern.String(), p.Reason)
 	}
 	return nil
 }

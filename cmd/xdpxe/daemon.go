@@ -19,9 +19,11 @@ import (
 	"github.com/xdpxe/xdpxe/cmd/xdpxe/internal/privilege"
 	"github.com/xdpxe/xdpxe/loader/netdev"
 	"github.com/xdpxe/xdpxe/responder"
+	"github.com/xdpxe/xdpxe/responder/api"
 	"github.com/xdpxe/xdpxe/responder/config"
 	"github.com/xdpxe/xdpxe/responder/content"
 	"github.com/xdpxe/xdpxe/responder/control"
+	"github.com/xdpxe/xdpxe/responder/decide"
 	"github.com/xdpxe/xdpxe/responder/dhcp"
 	"github.com/xdpxe/xdpxe/responder/metrics"
 	"github.com/xdpxe/xdpxe/responder/tftp"
@@ -39,7 +41,11 @@ type daemon struct {
 	boot   *bootSockets
 	tftp   *tftp.Server // nil without a root
 	kept   *deployments // nil where nothing is deployed
+	memory *memory      // nil where nothing is to be remembered of machines
+	api    *api.Server  // nil: not on TCP
 
+	name       string      // of this server
+	strict     bool        // clients get their own files only: what it was started with
 	singlePort bool        // of tftp: what it was started with
 	leaving    atomic.Bool // a successor takes over: what can stay, stays
 
@@ -48,6 +54,7 @@ type daemon struct {
 	mu      sync.Mutex
 	config  *config.Config
 	answers *dhcp.Responder
+	decider *decide.Decider
 	root    *content.Root // nil without one
 	hooks   map[string]*webhook
 	ports   map[string]*runningPort
@@ -61,28 +68,38 @@ func newDaemon(ctx context.Context, cfg *config.Config, store *fdstore.Store, lo
 	server := responder.New(log)
 	d := &daemon{
 		load: load, log: log, level: level, started: time.Now(), server: server, links: newLinkTable(server), boot: newBootSockets(store, log),
-		ports: make(map[string]*runningPort), singlePort: cfg.TFTP.SinglePort, reloads: reloadState{loaded: time.Now()},
+		ports: make(map[string]*runningPort), singlePort: cfg.TFTP.SinglePort, strict: cfg.TFTP.StrictFiles, reloads: reloadState{loaded: time.Now()},
 	}
-	if d.kept, err = openDeployments(ctx, cfg, server.VoidTemplates, log); err != nil {
-		return nil, err
-	}
-	var hooks map[string]*webhook
-	defer func() {
-		if err != nil {
-			closeHooks(hooks, nil)
-			err = errors.Join(err, d.kept.close())
-		}
-	}()
-	if hooks, err = openHooks(cfg, nil, log); err != nil {
+	if d.name, err = serverName(cfg); err != nil {
 		return nil, err
 	}
 	root, err := openRoot(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if root != nil {
-		if d.tftp, err = tftp.Listen(tftpConfig(cfg, store, log), root); err != nil {
+	defer func() {
+		if err == nil {
+			return
+		}
+		if root != nil {
 			root.Close()
+		}
+		err = errors.Join(err, d.letGo())
+	}()
+	if err := d.openKept(ctx, cfg, root); err != nil {
+		return nil, err
+	}
+	hooks, err := openHooks(cfg, d.name, nil, log)
+	if err != nil {
+		return nil, err
+	}
+	d.hooks = hooks
+	if root != nil {
+		c := tftpConfig(cfg, store, log)
+		if d.memory != nil {
+			c.Gate = d.memory.openGate(d.kept, d.name, d.gateSettings(cfg))
+		}
+		if d.tftp, err = tftp.Listen(c, root); err != nil {
 			if errors.Is(err, tftp.ErrUploads) {
 				return nil, cfg.Problem("tftp.uploads.dir", err, uploadsHint)
 			}
@@ -138,7 +155,8 @@ func networks(cfg *config.Config) (list []tftp.Network) {
 
 // adopt puts a checked configuration, its root and its webhooks in force.
 func (d *daemon) adopt(cfg *config.Config, root *content.Root, hooks map[string]*webhook) {
-	d.answers = dhcp.New(cfg.Policy, dhcp.Options{Previous: d.answers})
+	d.decider = d.newDecider(cfg, hooks)
+	d.answers = dhcp.New(d.decider, dhcp.Options{Previous: d.answers})
 	d.server.SetAnswers(d.answers)
 	if d.tftp != nil {
 		d.tftp.SetClients(cfg.Policy.Allowed)
@@ -153,6 +171,7 @@ func (d *daemon) adopt(cfg *config.Config, root *content.Root, hooks map[string]
 		d.root.Close()
 	}
 	d.kept.reconfigure(cfg)
+	d.memory.reconfigure(d.gateSettings(cfg))
 	d.config, d.root, d.hooks = cfg, root, hooks
 }
 
@@ -183,8 +202,9 @@ func (d *daemon) run(ctx context.Context, hup <-chan os.Signal, edited <-chan st
 // privileges that nothing needs from then on, and tells the service manager.
 func (d *daemon) start(ctx context.Context) error {
 	cfg := d.config
+	handler := d.apiHandler()
 	ctl, err := control.Listen(cfg.Control.Socket, control.Options{
-		Source: d, Tap: tap{d.server}, Mode: cfg.Control.Mode, Group: cfg.Control.Group, Logger: d.log.Named("control"),
+		Source: d, Tap: tap{d.server}, Handler: handler, Mode: cfg.Control.Mode, Group: cfg.Control.Group, Logger: d.log.Named("control"),
 	})
 	if errors.Is(err, control.ErrNoGroup) {
 		return cfg.Problem("control.group", err, "a group of this host, by name or number")
@@ -199,6 +219,9 @@ func (d *daemon) start(ctx context.Context) error {
 			return cfg.Problem("metrics", err, "metrics: {listen: \"\"} switches them off")
 		}
 		d.group.Go(func() error { return m.Serve(ctx) })
+	}
+	if err := d.serveAPI(ctx, handler); err != nil {
+		return err
 	}
 	if err := d.startPorts(ctx, cfg); err != nil {
 		return err

@@ -39,7 +39,7 @@ func newDeployListCommand(r *remote, now clock) *cobra.Command {
 		Example: "  xdpxe deploy list --state failed\n  xdpxe deploy list --machine 52:54:00:12:34:56\n  xdpxe deploy list --json | jq -r '.items[].id'",
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, _ []string) (err error) {
 			f.State = deploy.State(state)
-			if f.Machine, err = optionalMachine("machine", machine); err != nil {
+			if f.Machine, err = machineFlag(cmd.Context(), c, "machine", machine); err != nil {
 				return err
 			}
 			list, err := collect(c.Deployments(cmd.Context(), f), func(st deploy.Status) bool { return !open || !closed(&st) })
@@ -75,7 +75,7 @@ func newDeployShowCommand(r *remote, now clock) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show all of a deployment, and how far its machines are",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneArg("ID"),
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			st, err := c.Deployment(cmd.Context(), args[0])
 			if err != nil {
@@ -112,7 +112,7 @@ func newDeployCancelCommand(r *remote) *cobra.Command {
 		Use:     "cancel ID...",
 		Short:   "Withdraw deployments",
 		Example: "  xdpxe deploy cancel d-06fsbk3h1q0g0000000000000 --reason 'wrong rack'",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    someArgs("ID"),
 		RunE: r.each(&asJSON, "cancelled", func(ctx context.Context, c *client.Client, id string) (any, error) {
 			return c.Cancel(ctx, id, 0, reason)
 		}),
@@ -129,9 +129,9 @@ func newDeployArmCommand(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "arm ID...",
 		Short: "Let deployments that failed or are used up run again",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  someArgs("ID"),
 		RunE: r.each(&asJSON, "armed: waits for the next network boot", func(ctx context.Context, c *client.Client, id string) (any, error) {
-			m, err := optionalMachine("machine", machine)
+			m, err := machineFlag(ctx, c, "machine", machine)
 			if err != nil {
 				return nil, err
 			}
@@ -152,7 +152,7 @@ func newDeployDeleteCommand(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete ID...",
 		Short: "Forget deployments that are over",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  someArgs("ID"),
 		RunE: r.each(&asJSON, "deleted", func(ctx context.Context, c *client.Client, id string) (any, error) {
 			return nil, c.Delete(ctx, id, 0)
 		}),

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/xdpxe/xdpxe/responder/api"
 	"github.com/xdpxe/xdpxe/responder/config"
 	"github.com/xdpxe/xdpxe/responder/deploy"
 	"github.com/xdpxe/xdpxe/responder/store"
@@ -26,13 +27,14 @@ type deployments struct {
 	kind, where string
 	store       store.Store
 	catalogue   *deploy.Catalogue
+	tokens      *api.Tokens  // of installers
 	fleet       *fleetMember // nil: alone
 	log         *zap.Logger
 	gone        atomic.Bool // the store does not answer, and this was logged
 	counts      stateCounts
 
-	stop func()        // of the catalogue
-	done chan struct{} // it has stopped
+	stop func() // of work
+	work sync.WaitGroup
 }
 
 const (
@@ -50,74 +52,112 @@ const (
 // errNoStore is for a reload.
 var errNoStore = errors.New("the daemon runs without one, and opens one at its start only")
 
-// openDeployments opens the store and waits a while until it has been read; nil
-// without one. changed is called when an answer can be another than before.
-func openDeployments(ctx context.Context, cfg *config.Config, changed func(), log *zap.Logger) (*deployments, error) {
+// openDeployments opens the store, as the server of that name; nil without one.
+func openDeployments(ctx context.Context, cfg *config.Config, name string, log *zap.Logger) (d *deployments, err error) {
 	if cfg.Store == nil {
 		return nil, nil
 	}
-	d := &deployments{log: log.Named("store"), done: make(chan struct{})}
-	patience := readPatience
-	var err error
+	d = &deployments{log: log.Named("store"), tokens: new(api.Tokens), stop: func() {}}
 	if e := cfg.Store.Etcd; e != nil {
-		d.kind, d.where, patience = "etcd", strings.Join(e.Endpoints, ", "), readEtcdPatience
-		err = d.openEtcd(cfg, changed)
+		d.kind, d.where = "etcd", strings.Join(e.Endpoints, ", ")
+		err = d.openEtcd(cfg, name)
 	} else {
 		d.kind, d.where = "bbolt", cfg.Store.File
-		d.store, err = openFile(ctx, cfg.Store.File, d.log)
+		d.store, err = openFile(ctx, cfg.Store.File, lockPatience, d.log)
 	}
 	if err != nil {
 		return nil, err
 	}
+	return d, nil
+}
+
+// follow runs the catalogue, and waits a while until it has read the store.
+// changed is called when an answer can be another than before, moved at each step
+// of a deployment.
+func (d *deployments) follow(ctx context.Context, cfg *config.Config, changed func(), moved func(deploy.Move)) {
+	if d == nil {
+		return
+	}
 	d.catalogue = deploy.New(deploy.Config{
-		Store: d.store, Keep: cfg.Deployments.Keep, Limits: limitsOf(cfg),
+		Store: d.store, Keep: cfg.Deployments.Keep, Limits: limitsOf(cfg), Moved: moved,
 		Changed: func() {
 			d.noteAvailable()
 			changed()
 		},
 	})
-	running, stop := context.WithCancel(context.Background())
-	d.stop = sync.OnceFunc(stop)
-	go func() {
-		defer close(d.done)
+	patience := readPatience
+	if d.fleet != nil {
+		d.fleet.config.Changed, patience = changed, readEtcdPatience
+	}
+	var running context.Context
+	running, d.stop = context.WithCancel(context.Background())
+	d.work.Go(func() {
 		if err := d.catalogue.Run(running); err != nil && !errors.Is(err, context.Canceled) {
 			d.log.Error("deployments are no longer followed", zap.Error(err))
 		}
-	}()
+	})
+	d.work.Go(func() {
+		if err := d.tokens.Run(running, d.store); err != nil && !errors.Is(err, context.Canceled) {
+			d.log.Error("installers cannot call back", zap.String(d.kind, d.where), zap.Error(err))
+		}
+	})
 	d.awaitRead(ctx, patience)
-	return d, nil
 }
 
-// openFile opens the store of this machine alone.
-func openFile(ctx context.Context, path string, log *zap.Logger) (*store.Bolt, error) {
+// openFile opens the store of this machine alone. It waits so long for who has it.
+func openFile(ctx context.Context, path string, patience time.Duration, log *zap.Logger) (*store.Bolt, error) {
 	waiting := time.AfterFunc(lockQuiet, func() {
-		log.Info("waiting for the store's file: another process has it", zap.String("file", path), zap.Duration("at_most", lockPatience))
+		log.Info("waiting for the store's file: another process has it", zap.String("file", path), zap.Duration("at_most", patience))
 	})
 	defer waiting.Stop()
-	patient, cancel := context.WithTimeout(ctx, lockPatience)
+	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return store.OpenBolt(patient, path)
+	b, err := store.OpenBolt(patient, path)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err() // told to stop meanwhile
+	}
+	return b, err
 }
 
 // openEtcd opens the store that servers have in common, which need not be there,
 // and finds out as whom this one is to be a member.
-func (d *deployments) openEtcd(cfg *config.Config, changed func()) error {
+func (d *deployments) openEtcd(cfg *config.Config, name string) error {
+	etcd, err := etcdOf(cfg)
+	if err != nil {
+		return err
+	}
+	d.store = etcd
+	if d.fleet, err = newFleetMember(name, etcd, d.log); err != nil {
+		return errors.Join(err, etcd.Close())
+	}
+	return nil
+}
+
+func etcdOf(cfg *config.Config) (*store.Etcd, error) {
 	e := cfg.Store.Etcd
 	password, err := firstLine(e.PasswordFile)
 	if err != nil {
-		return cfg.Problem("store.etcd.password-file", err, "a file with the password in its first line")
+		return nil, cfg.Problem("store.etcd.password-file", err, "a file with the password in its first line")
 	}
 	etcd, err := store.OpenEtcd(store.EtcdConfig{
 		Endpoints: e.Endpoints, Prefix: e.Prefix, CA: e.CA, Cert: e.Cert, Key: e.Key, User: e.User, Password: password, Timeout: e.Timeout,
 	})
 	if err != nil {
-		return cfg.Problem("store.etcd", err, "")
+		return nil, cfg.Problem("store.etcd", err, "")
 	}
-	d.store = etcd
-	if d.fleet, err = newFleetMember(cfg, etcd, changed, d.log); err != nil {
-		return errors.Join(err, etcd.Close())
+	return etcd, nil
+}
+
+// checkEtcd finds mistakes in what is said of an etcd, without one.
+func checkEtcd(cfg *config.Config) error {
+	if cfg.Store == nil || cfg.Store.Etcd == nil {
+		return nil
 	}
-	return nil
+	etcd, err := etcdOf(cfg)
+	if err != nil {
+		return err
+	}
+	return etcd.Close()
 }
 
 // firstLine reads a secret; the empty path has the empty one.
@@ -185,7 +225,7 @@ func (d *deployments) close() error {
 		return nil
 	}
 	d.stop()
-	<-d.done
+	d.work.Wait()
 	return d.store.Close()
 }
 
@@ -229,11 +269,10 @@ func (d *daemon) addresses() (list []string) {
 // letGo closes what outlives requests, now that nobody answers any.
 func (d *daemon) letGo() error {
 	closeHooks(d.hooks, nil)
-	if d.kept == nil {
-		return nil
+	if d.kept != nil {
+		if err := d.kept.fleet.leave(d.leaving.Load()); err != nil {
+			d.log.Warn("leaving the fleet", zap.Error(err))
+		}
 	}
-	if err := d.kept.fleet.leave(d.leaving.Load()); err != nil {
-		d.log.Warn("leaving the fleet", zap.Error(err))
-	}
-	return d.kept.close()
+	return errors.Join(d.memory.close(), d.kept.close())
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,7 +35,7 @@ func TestDeployDefaults(t *testing.T) {
 
 // A daemon that uses no deployments has no store, and nothing of it is in the way.
 func TestNoStore(t *testing.T) {
-	d, err := openDeployments(t.Context(), config.Default(), nil, zap.NewNop())
+	d, err := openDeployments(t.Context(), config.Default(), "boot1", zap.NewNop())
 	if d != nil || err != nil {
 		t.Fatalf("%+v, %v", d, err)
 	}
@@ -107,9 +108,12 @@ func TestStoreFileInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err = openDeployments(soon, storeConfig(t, path), func() {}, zap.NewNop())
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err = openDeployments(ended, storeConfig(t, path), "boot1", zap.NewNop()); !errors.Is(err, context.Canceled) {
+		t.Errorf("told to stop while it waits: %v", err)
+	}
+	_, err = openFile(t.Context(), path, 50*time.Millisecond, zap.NewNop())
 	if err == nil || fault.Code(classify(err)) != fault.MachineCode || !strings.Contains(err.Error(), "stop it, or give this one another file") {
 		t.Fatalf("%v", err)
 	}
@@ -120,7 +124,7 @@ func TestStoreFileInUse(t *testing.T) {
 	}
 	done := make(chan opened, 1)
 	go func() {
-		d, err := openDeployments(t.Context(), storeConfig(t, path), func() {}, zap.NewNop())
+		d, err := openDeployments(t.Context(), storeConfig(t, path), "boot1", zap.NewNop())
 		done <- opened{d, err}
 	}()
 	if err := other.Close(); err != nil {
@@ -138,10 +142,15 @@ func TestStoreFileInUse(t *testing.T) {
 // What was deployed is there after a restart, and is known before anybody is answered.
 func TestDeploymentsSurvive(t *testing.T) {
 	cfg := storeConfig(t, filepath.Join(t.TempDir(), "new", "x.db"))
-	d, err := openDeployments(t.Context(), cfg, func() {}, zap.NewNop())
-	if err != nil {
-		t.Fatal(err)
+	open := func() *deployments {
+		d, err := openDeployments(t.Context(), cfg, "boot1", zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.follow(t.Context(), cfg, func() {}, nil)
+		return d
 	}
+	d := open()
 	mac, err := deploy.ParseIdentity("52:54:00:00:00:01")
 	if err != nil {
 		t.Fatal(err)
@@ -152,11 +161,30 @@ func TestDeploymentsSurvive(t *testing.T) {
 	if err := d.close(); err != nil {
 		t.Fatal(err)
 	}
-	if d, err = openDeployments(t.Context(), cfg, func() {}, zap.NewNop()); err != nil {
-		t.Fatal(err)
-	}
+	d = open()
 	defer d.close()
 	if m, ok := d.catalogue.Snapshot().Machine(mac); !ok || m.Approved == nil || m.Approved.Profile != "linux" {
 		t.Errorf("%+v, %v", m, ok)
+	}
+}
+
+// What is wrong with an etcd's configuration is found at its place, by check and
+// by serve, and no etcd is needed for that.
+func TestEtcdMistakes(t *testing.T) {
+	for etcd, want := range map[string]string{
+		"{endpoints: [http://192.0.2.1:2379], user: u, password-file: PASSWORD}":         ":15:9: store.etcd: etcd: endpoint \"http://192.0.2.1:2379\": the password would go over the network in clear: use https",
+		"{endpoints: [https://192.0.2.1:2379], ca: /nonexistent/ca}":                     ":15:9: store.etcd: etcd: CA: open /nonexistent/ca: no such file or directory",
+		"{endpoints: [https://192.0.2.1:2379], user: u, password-file: /nonexistent/pw}": ": store.etcd.password-file: open /nonexistent/pw: no such file or directory (a file with the password in its first line)",
+	} {
+		password := filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(password, []byte("secret\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		path := site(t, labYAML+"store: {etcd: "+strings.ReplaceAll(etcd, "PASSWORD", password)+"}\n", labFiles...)
+		for _, command := range [][]string{{"check", "-c", path}, {"serve", "-c", path}} {
+			if r := xdpxe(t, command...); r.code != fault.UserCode || !strings.Contains(r.stderr, want) {
+				t.Errorf("%v: %+v, want %q", command, r, want)
+			}
+		}
 	}
 }

@@ -29,14 +29,14 @@ func forText(st *deploy.Status) string {
 
 // nextText says what comes of a deployment that was just created.
 func nextText(d *api.NewDeployment, now time.Time) string {
-	who, when := "it boots", "at its next network boot"
+	who := d.Target.String()
 	if d.Target.Group != "" {
-		who, when = "each machine of the group boots", "at its next network boot"
+		who = "each machine of " + who
 	}
+	text := who + " boots " + d.Profile + " at its next network boot"
 	if !d.Once {
-		when = "whenever it asks the network, until this is cancelled"
+		text = who + " boots " + d.Profile + " whenever it boots from the network, until this is cancelled"
 	}
-	text := who + " " + d.Profile + " " + when
 	if d.NotBefore.After(now) {
 		text += ", from " + at(now, d.NotBefore) + " on"
 	}
@@ -53,7 +53,7 @@ func nextText(d *api.NewDeployment, now time.Time) string {
 func milestoneText(m deploy.Milestone) string {
 	switch m.On {
 	case deploy.OnFile:
-		return m.File + " is fetched"
+		return strings.TrimLeft(m.File, "/") + " is fetched"
 	case deploy.OnCallback:
 		return "the installer calls back"
 	}
@@ -141,21 +141,24 @@ func deploymentFacts(st *deploy.Status, now time.Time) facts {
 	}
 	f.add("note", st.Note)
 	f.add("created", markText(deploy.Mark{Time: st.Created, By: st.By}, now))
-	f.add("state", stateText(st))
-	if st.Target.Group == "" {
-		f = append(f, runFacts(&st.Run, now)...)
-	}
 	if c := st.Cancelled; c != nil {
 		f.add("cancelled", markText(*c, now))
+	}
+	f.add("state", stateText(st))
+	if st.Target.Group == "" {
+		f = append(f, runFacts(st, now)...)
 	}
 	return f
 }
 
-// runFacts is what is known of one machine's run, beside its state.
-func runFacts(r *deploy.Run, now time.Time) facts {
+// runFacts is what is known of the one machine's run, beside its state.
+func runFacts(st *deploy.Status, now time.Time) facts {
 	var f facts
-	f.add("since", atAgo(now, r.Since))
-	f.add("reason", r.Reason)
+	r := &st.Run
+	if r.State != deploy.Cancelled {
+		f.add("since", atAgo(now, r.Since))
+		f.add("reason", r.Reason)
+	}
 	if r.File != "" {
 		f.addf("file", "%s, %s of %s", r.File, bytesText(uint64(max(r.Sent, 0))), sizeText(r.Size))
 	}
@@ -165,7 +168,7 @@ func runFacts(r *deploy.Run, now time.Time) facts {
 	if !r.Consumed.IsZero() {
 		f.add("used up", atAgo(now, r.Consumed))
 	}
-	if !r.Address.IsZero() {
+	if r.Address != st.Target.Machine() {
 		f.add("asked by", r.Address.String())
 	}
 	f.add("server", r.Server)

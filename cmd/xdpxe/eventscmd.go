@@ -22,7 +22,7 @@ func newEventsCommand(now clock) *cobra.Command {
 of them, transfers, steps of deployments. "xdpxe machines show" has what was before.`,
 		Example: "  xdpxe events\n  xdpxe events --machine 52:54:00:12:34:56 --json",
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, _ []string) error {
-			id, err := optionalMachine("machine", machine)
+			id, err := machineFlag(cmd.Context(), c, "machine", machine)
 			if err != nil {
 				return err
 			}

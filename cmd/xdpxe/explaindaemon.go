@@ -83,9 +83,11 @@ func (d *daemonView) print(w *bufio.Writer) {
 		fmt.Fprintf(w, "The running daemon: %s\n", clean(d.Error))
 		return
 	}
-	fmt.Fprintln(w, "The running daemon:")
+	fmt.Fprintln(w, "The running daemon, which knows what is deployed and to whom:")
 	for _, s := range d.Steps {
-		printStep(w, s.Subject, s.OK, s.Detail)
+		if s.Subject != "answer" { // it is said below, in other words
+			printStep(w, s.Subject, s.OK, s.Detail)
+		}
 	}
 	if d.Answered {
 		fmt.Fprintf(w, "    => file %q", d.File)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -10,9 +11,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/xdpxe/xdpxe/cmd/internal/build"
+	"github.com/xdpxe/xdpxe/responder/api"
 	"github.com/xdpxe/xdpxe/responder/config"
 	"github.com/xdpxe/xdpxe/responder/fleet"
 	"github.com/xdpxe/xdpxe/responder/fleet/membership"
+	"github.com/xdpxe/xdpxe/responder/store"
 )
 
 const (
@@ -33,17 +36,13 @@ type fleetMember struct {
 }
 
 // newFleetMember finds out what the other members know this server by.
-func newFleetMember(cfg *config.Config, s membership.Store, changed func(), log *zap.Logger) (*fleetMember, error) {
-	name, err := serverName(cfg)
-	if err != nil {
-		return nil, err
-	}
+func newFleetMember(name string, s membership.Store, log *zap.Logger) (*fleetMember, error) {
 	host, err := os.ReadFile(machineIDFile)
 	if err != nil {
 		return nil, machineError(err, "members of a fleet tell their machines apart by it; systemd-machine-id-setup writes it")
 	}
 	return &fleetMember{store: s, config: membership.Config{
-		Name: name, Host: strings.TrimSpace(string(host)), Version: build.Version(), Log: log.Named("fleet"), Changed: changed,
+		Name: name, Host: strings.TrimSpace(string(host)), Version: build.Version(), Log: log.Named("fleet"),
 	}}, nil
 }
 
@@ -70,6 +69,7 @@ func (f *fleetMember) join(addresses []string) error {
 		return machineError(err, "server: {name: …} in the configuration gives this server another name")
 	}
 	f.members.Store(m)
+	f.config.Changed() // until now it was alone
 	return nil
 }
 
@@ -83,6 +83,47 @@ func (f *fleetMember) view() *fleet.View {
 	}
 	return nil
 }
+
+var _ api.Fleet = (*fleetMember)(nil)
+
+// View, Members, Status, Drain and Resume are the membership's, for the API,
+// which may be asked before there is one.
+func (f *fleetMember) View() *fleet.View {
+	if v := f.view(); v != nil {
+		return v
+	}
+	return fleet.NewView(fleet.Member{Name: f.config.Name, Version: f.config.Version}, nil)
+}
+
+func (f *fleetMember) Members() []fleet.Member {
+	if m := f.members.Load(); m != nil {
+		return m.Members()
+	}
+	return f.View().Members()
+}
+
+func (f *fleetMember) Status() membership.Status {
+	if m := f.members.Load(); m != nil {
+		return m.Status()
+	}
+	return membership.Status{}
+}
+
+func (f *fleetMember) Drain(ctx context.Context) error {
+	if m := f.members.Load(); m != nil {
+		return m.Drain(ctx)
+	}
+	return errNoMember
+}
+
+func (f *fleetMember) Resume(ctx context.Context) error {
+	if m := f.members.Load(); m != nil {
+		return m.Resume(ctx)
+	}
+	return errNoMember
+}
+
+var errNoMember = fmt.Errorf("%w: this server has only just started and is no member yet", store.ErrUnavailable)
 
 // drain has the others take over this server's machines before it goes, if there are any.
 func (f *fleetMember) drain(log *zap.Logger) {

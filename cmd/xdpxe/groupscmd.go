@@ -60,7 +60,7 @@ func newGroupsShowCommand(r *remote, now clock) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show GROUP",
 		Short: "Show a group's machines, and what is deployed to it",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneArg("GROUP"),
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, args []string) (err error) {
 			var g groupShown
 			if g.GroupStatus, err = c.Group(cmd.Context(), args[0]); err != nil {
@@ -111,9 +111,9 @@ func newGroupsAddCommand(r *remote) *cobra.Command {
 		Use:     "add GROUP [MACHINE...]",
 		Short:   "Create a group, or add machines to it",
 		Example: groupsExample,
-		Args:    cobra.MinimumNArgs(1),
+		Args:    someArgs("GROUP"),
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			machines, err := machineList(cmd, args[1:], file)
+			machines, err := machineList(cmd, c, args[1:], file)
 			if err != nil {
 				return err
 			}
@@ -153,9 +153,9 @@ func newGroupsRemoveCommand(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remove GROUP MACHINE...",
 		Short: "Take machines out of a group",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  someArgs("GROUP"),
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			machines, err := machineList(cmd, args[1:], file)
+			machines, err := machineList(cmd, c, args[1:], file)
 			if err != nil {
 				return err
 			}
@@ -181,7 +181,7 @@ func newGroupsDeleteCommand(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete GROUP...",
 		Short: "Remove groups to which nothing is deployed any more",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  someArgs("GROUP"),
 		RunE: r.each(&asJSON, "deleted", func(ctx context.Context, c *client.Client, name string) (any, error) {
 			return nil, c.DeleteGroup(ctx, name, 0)
 		}),
@@ -192,10 +192,10 @@ func newGroupsDeleteCommand(r *remote) *cobra.Command {
 }
 
 // machineList is the machines of arguments and a file.
-func machineList(cmd *cobra.Command, args []string, file string) ([]deploy.Identity, error) {
+func machineList(cmd *cobra.Command, c *client.Client, args []string, file string) ([]deploy.Identity, error) {
 	var machines []deploy.Identity
 	for _, arg := range args {
-		id, err := parseMachine(arg)
+		id, err := findMachine(cmd.Context(), c, arg)
 		if err != nil {
 			return nil, err
 		}

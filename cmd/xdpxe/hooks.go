@@ -22,14 +22,14 @@ type webhook struct {
 
 // openHooks returns the webhooks of a configuration, by name. Those that stay as
 // they are stay open, with the answers that they know.
-func openHooks(cfg *config.Config, open map[string]*webhook, log *zap.Logger) (map[string]*webhook, error) {
+func openHooks(cfg *config.Config, server string, open map[string]*webhook, log *zap.Logger) (map[string]*webhook, error) {
 	hooks := make(map[string]*webhook, len(cfg.Webhooks))
 	for name, c := range cfg.Webhooks {
 		if h := open[name]; h != nil && h.config == c {
 			hooks[name] = h
 			continue
 		}
-		h, err := openHook(name, c, cfg, log)
+		h, err := openHook(name, c, server, log)
 		if err != nil {
 			closeHooks(hooks, open)
 			return nil, cfg.Problem("webhooks."+name, err, "")
@@ -39,12 +39,8 @@ func openHooks(cfg *config.Config, open map[string]*webhook, log *zap.Logger) (m
 	return hooks, nil
 }
 
-func openHook(name string, c config.Webhook, cfg *config.Config, log *zap.Logger) (*webhook, error) {
-	server, err := serverName(cfg)
-	if err != nil {
-		return nil, err
-	}
-	h := &webhook{config: c}
+func openHook(name string, c config.Webhook, server string, log *zap.Logger) (h *webhook, err error) {
+	h = &webhook{config: c}
 	log = log.With(zap.String("webhook", name))
 	h.Hook, err = hook.New(hook.Config{
 		URL: c.URL, Server: server, FailOpen: c.OnFailure == config.FailOpen,

@@ -21,12 +21,7 @@ func (d *deployments) addStatus(st *control.Status, now time.Time) {
 	}
 	s, health := d.catalogue.Snapshot(), d.store.Health()
 	sum, seen := s.Stats(), d.catalogue.SightingStats()
-	st.Store = &control.Store{Kind: d.kind, Where: d.where, Available: sum.Available, Since: health.Since}
-	select {
-	case <-d.catalogue.Ready():
-		st.Store.Loaded = true
-	default:
-	}
+	st.Store = &control.Store{Kind: d.kind, Where: d.where, Loaded: s.Read(), Available: sum.Available, Since: health.Since}
 	if health.Err != nil {
 		st.Store.Error = health.Err.Error()
 	}
@@ -70,18 +65,24 @@ func (f *fleetMember) status() *control.Fleet {
 	if f == nil {
 		return nil
 	}
-	st := &control.Fleet{Name: f.config.Name}
-	m := f.members.Load()
-	if m == nil {
-		return st
-	}
-	is := m.Status()
-	st.Member = is.Member
+	is := f.Status()
+	st := &control.Fleet{Name: f.config.Name, Member: is.Member}
 	if is.Err != nil {
 		st.Error = is.Err.Error()
 	}
-	for _, member := range m.Members() {
+	for _, member := range f.Members() {
 		st.Members = append(st.Members, control.Member(member))
 	}
 	return st
+}
+
+func (m *memory) status() *control.Memory {
+	if m == nil {
+		return nil
+	}
+	b, h := m.bindings.Stats(), m.history.Stats()
+	return &control.Memory{
+		Bindings: b.Machines, Addresses: b.Addresses, Contested: b.Contested, Pushed: b.Pushed,
+		Timelines: h.Machines, Forgotten: h.Forgotten, EventsDropped: h.Dropped,
+	}
 }

@@ -11,6 +11,7 @@ import (
 func (p *statusText) kept() {
 	p.store()
 	p.deployed()
+	p.memory()
 	p.fleet()
 	rows := [][]string{{"WEBHOOK", "ANSWERS", "FAILURES", "BUSY", "WAITING", "KEPT", "LAST ERROR"}}
 	for _, h := range p.st.Webhooks {
@@ -58,6 +59,20 @@ func (p *statusText) deployed() {
 		count(d.Machines, "machine"), d.Held, count(d.Groups, "group"), count(d.Ignored, "pattern"))
 	if d.EventsLost+d.SeenLost > 0 {
 		fmt.Fprintf(p.w, "  too many at once: %d events of deployments not written, %d machines not recorded\n", d.EventsLost, d.SeenLost)
+	}
+}
+
+func (p *statusText) memory() {
+	m := p.st.Memory
+	if m == nil {
+		return
+	}
+	fmt.Fprintf(p.w, "\nREMEMBERED: %s with a timeline, %d with an address\n", count(m.Timelines, "machine"), m.Addresses)
+	if m.Contested > 0 {
+		fmt.Fprintf(p.w, "  %d claims of an address that another machine had claimed just before: nobody had it then\n", m.Contested)
+	}
+	if m.Pushed+m.Forgotten+m.EventsDropped > 0 {
+		fmt.Fprintf(p.w, "  no room: %d addresses and %d timelines forgotten, %d events not told to who follows them\n", m.Pushed, m.Forgotten, m.EventsDropped)
 	}
 }
 

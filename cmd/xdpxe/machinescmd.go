@@ -18,7 +18,8 @@ const machinesLong = `Look at machines and decide about them. A rule with "unkno
 machines that nobody has named, and answers them once they are approved; the
 ignore list keeps machines unanswered, whatever else names them.
 
-A MACHINE is a hardware address or a UUID.`
+A MACHINE is a hardware address, a UUID, or the name that "machines describe"
+gave it.`
 
 const machinesExample = `  xdpxe machines list --held
   xdpxe machines show 52:54:00:12:34:56 --follow
@@ -80,9 +81,9 @@ func newMachinesShowCommand(r *remote, now clock) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show MACHINE",
 		Short: "Show all of a machine: what is known, deployed, and what happened, the newest last",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneArg("MACHINE"),
 		RunE: r.ask(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			id, err := parseMachine(args[0])
+			id, err := findMachine(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
@@ -111,18 +112,12 @@ func newMachinesShowCommand(r *remote, now clock) *cobra.Command {
 	return cmd
 }
 
-// parseMachine reads an argument that names a machine.
-func parseMachine(text string) (deploy.Identity, error) {
-	id, err := deploy.ParseIdentity(text)
-	if err != nil {
-		return id, userError(err, "")
-	}
-	return id, nil
-}
-
 // parsePattern reads an argument that names a machine or a vendor.
 func parsePattern(text string) (deploy.Pattern, error) {
 	p, err := deploy.ParsePattern(text)
+	if err == nil && !p.Machine.IsZero() && !wholeIdentity(p.Machine) {
+		err = fmt.Errorf("%s is no hardware address of 6 or 8 bytes", text)
+	}
 	if err != nil {
 		return p, userError(err, "a vendor is named by the first three bytes of its addresses, as in 52:54:00")
 	}
@@ -136,9 +131,9 @@ func newMachinesApproveCommand(r *remote) *cobra.Command {
 		Use:     "approve MACHINE...",
 		Short:   "Let machines boot, with a profile or what their rule says",
 		Example: "  xdpxe machines approve 52:54:00:12:34:56\n  xdpxe machines list --held --json | jq -r '.items[].id' | xargs xdpxe machines approve --profile linux",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    someArgs("MACHINE"),
 		RunE: r.each(&asJSON, "approved", func(ctx context.Context, c *client.Client, arg string) (any, error) {
-			id, err := parseMachine(arg)
+			id, err := findMachine(ctx, c, arg)
 			if err != nil {
 				return nil, err
 			}
@@ -161,7 +156,7 @@ func newMachinesDescribeCommand(r *remote) *cobra.Command {
 		Use:     "describe MACHINE [--name NAME] [--note TEXT]",
 		Short:   "Give a machine a name or a note",
 		Example: "  xdpxe machines describe 52:54:00:12:34:56 --name web1",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg("MACHINE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var p api.MachinePatch
 			if cmd.Flags().Changed("name") {
@@ -174,7 +169,7 @@ func newMachinesDescribeCommand(r *remote) *cobra.Command {
 				return userError(errors.New("nothing to say of it"), "give --name or --note; an empty one takes it away")
 			}
 			return r.each(&asJSON, "described", func(ctx context.Context, c *client.Client, arg string) (any, error) {
-				id, err := parseMachine(arg)
+				id, err := findMachine(ctx, c, arg)
 				if err != nil {
 					return nil, err
 				}
@@ -194,9 +189,9 @@ func newMachinesForgetCommand(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "forget MACHINE...",
 		Short: "Remove what is recorded of machines, and their approval",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  someArgs("MACHINE"),
 		RunE: r.each(&asJSON, "forgotten", func(ctx context.Context, c *client.Client, arg string) (any, error) {
-			id, err := parseMachine(arg)
+			id, err := findMachine(ctx, c, arg)
 			if err != nil {
 				return nil, err
 			}
@@ -215,7 +210,7 @@ func newMachinesIgnoreCommand(r *remote) *cobra.Command {
 		Use:     "ignore PATTERN...",
 		Short:   "Never answer a machine, or a vendor's",
 		Example: "  xdpxe machines ignore 52:54:00:12:34:56\n  xdpxe machines ignore 00:50:56 --reason 'VMs have their own server'",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    someArgs("PATTERN"),
 		RunE: r.each(&asJSON, "ignored", func(ctx context.Context, c *client.Client, arg string) (any, error) {
 			p, err := parsePattern(arg)
 			if err != nil {
@@ -235,7 +230,7 @@ func newMachinesUnignoreCommand(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "unignore PATTERN...",
 		Short: "Take machines or vendors off the ignore list",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  someArgs("PATTERN"),
 		RunE: r.each(&asJSON, "not ignored any more", func(ctx context.Context, c *client.Client, arg string) (any, error) {
 			p, err := parsePattern(arg)
 			if err != nil {

@@ -118,7 +118,7 @@ func TestHelp(t *testing.T) {
 	if r.code != 0 || r.stderr != "" {
 		t.Fatalf("%+v", r)
 	}
-	for _, cmd := range []string{"serve", "keep", "check", "explain", "status", "capture", "detach", "object", "version", "completion"} {
+	for _, cmd := range []string{"serve", "keep", "check", "explain", "status", "deploy", "machines", "groups", "members", "events", "capture", "detach", "object", "version", "completion"} {
 		if !strings.Contains(r.stdout, "\n  "+cmd+" ") {
 			t.Errorf("help does not list %s:\n%s", cmd, r.stdout)
 		}

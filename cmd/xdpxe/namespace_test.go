@@ -19,6 +19,14 @@ var namespaces atomic.Int32
 
 func newNamespace(t *testing.T) namespace {
 	t.Helper()
+	ns := bareNamespace(t)
+	ns.plug(t)
+	return ns
+}
+
+// bareNamespace has the loopback interface only.
+func bareNamespace(t *testing.T) namespace {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: to make a network namespace")
 	}
@@ -35,7 +43,6 @@ func newNamespace(t *testing.T) namespace {
 		}
 	})
 	ns.run(t, "ip", "link", "set", "lo", "up")
-	ns.plug(t)
 	return ns
 }
 

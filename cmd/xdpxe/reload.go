@@ -51,12 +51,18 @@ func (d *daemon) tryReload(ctx context.Context) error {
 	if cfg.Store != nil && d.kept == nil {
 		return cfg.Problem("store", errNoStore, "restart it")
 	}
-	hooks, err := openHooks(cfg, d.hooks, d.log)
+	hooks, err := openHooks(cfg, d.name, d.hooks, d.log)
 	if err != nil {
 		return err
 	}
 	root, err := openRoot(cfg)
+	if err == nil && d.api != nil {
+		err = d.api.Reload() // its certificate and token
+	}
 	if err != nil {
+		if root != nil {
+			root.Close()
+		}
 		closeHooks(hooks, d.hooks)
 		return err
 	}
@@ -70,7 +76,11 @@ func (d *daemon) tryReload(ctx context.Context) error {
 		root = d.root
 	}
 	d.mu.Lock()
-	for _, key := range needRestart(d.config, cfg) {
+	keys := needRestart(d.config, cfg)
+	if key := remembers(cfg, root); d.memory == nil && key != "" && !slices.Contains(keys, "tftp") {
+		keys = append(keys, key)
+	}
+	for _, key := range keys {
 		d.log.Warn("takes effect at the next start only", zap.String("key", key))
 	}
 	former := d.hooks

@@ -74,20 +74,33 @@ type replayer struct {
 	room   [packet.MaxHeader + conn.MaxPayload]byte
 }
 
+// explaining is a policy that can say why.
+type explaining interface {
+	dhcp.Policy
+	Explain(*policy.Machine) []policy.Step
+}
+
 // asked is a policy that explains each decision while the machine is borrowed.
+// Nothing comes of what it is asked.
 type asked struct {
-	*policy.Snapshot
+	explaining
 	steps    []policy.Step
 	decision policy.Decision
 }
 
 func (a *asked) Decide(m *policy.Machine) policy.Decision {
-	a.steps, a.decision = a.Explain(m), a.Snapshot.Decide(m)
+	trial := *m
+	trial.Trial = true
+	a.steps, a.decision = a.Explain(&trial), a.explaining.Decide(&trial)
 	return a.decision
 }
 
 func newReplayer(cfg *config.Config, server *vantage) *replayer {
-	a := &asked{Snapshot: cfg.Policy}
+	return replayerOf(cfg.Policy, server)
+}
+
+func replayerOf(p explaining, server *vantage) *replayer {
+	a := &asked{explaining: p}
 	return &replayer{asked: a, worker: dhcp.New(a, dhcp.Options{}).NewWorker(), server: server, direct: make(map[string]bool)}
 }
 

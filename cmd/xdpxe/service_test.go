@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -103,7 +102,7 @@ type daemonSite struct {
 	dir     string
 	program string
 	notify  string
-	manager *net.UnixConn
+	said    chan string // what the daemons tell the service manager
 }
 
 // newDaemonSite makes one. DIR in the configuration stands for its directory.
@@ -120,10 +119,13 @@ func newDaemonSite(t *testing.T, ns namespace, yaml string) *daemonSite {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if s.manager, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.notify, Net: "unixgram"}); err != nil {
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.notify, Net: "unixgram"})
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.manager.Close() })
+	t.Cleanup(func() { manager.Close() })
+	s.said = make(chan string, 1<<16)
+	go s.listen(manager)
 	s.configure(t, yaml)
 	err = errors.Join(
 		os.WriteFile(filepath.Join(dir, "a.efi"), []byte("x"), 0o644),
@@ -147,7 +149,7 @@ func (s *daemonSite) configure(t *testing.T, yaml string) {
 type daemonProcess struct {
 	*exec.Cmd
 	log    *bytes.Buffer
-	said   *bufio.Reader // of the notify socket, one state a line
+	said   <-chan string // to the service manager
 	client *control.Client
 	dir    string
 }
@@ -159,11 +161,14 @@ func (s *daemonSite) start(t *testing.T, through ...string) *daemonProcess {
 	args := append([]string{"netns", "exec", string(s.ns)}, through...)
 	d := &daemonProcess{
 		Cmd: exec.Command("ip", append(args, s.program, "serve", "-c", filepath.Join(s.dir, "xdpxe.yaml"))...),
-		log: new(bytes.Buffer), said: bufio.NewReader(datagrams{s.manager}), dir: s.dir,
+		log: new(bytes.Buffer), said: s.said, dir: s.dir,
 		client: control.NewClient(filepath.Join(s.dir, "run", "control.sock")),
 	}
 	d.Stdout, d.Stderr = d.log, d.log
 	d.Env = append(os.Environ(), "NOTIFY_SOCKET="+s.notify, "WATCHDOG_USEC=200000")
+	for len(s.said) > 0 { // by a daemon before
+		<-s.said
+	}
 	if err := d.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -191,26 +196,29 @@ profiles: {all: {files: {x64-uefi: a.efi}}}
 `).start(t, through...)
 }
 
-// datagrams makes lines of what a service manager is told.
-type datagrams struct{ c *net.UnixConn }
-
-func (d datagrams) Read(b []byte) (int, error) {
-	d.c.SetReadDeadline(time.Now().Add(20 * time.Second))
-	n, err := d.c.Read(b[:len(b)-1])
-	b[n] = '\n'
-	return n + 1, err
+// listen is the service manager: who does not listen to a daemon blocks it.
+func (s *daemonSite) listen(manager *net.UnixConn) {
+	var buf [4096]byte
+	for {
+		n, err := manager.Read(buf[:])
+		if err != nil {
+			return
+		}
+		s.said <- string(buf[:n])
+	}
 }
 
 // await waits until the daemon has told its manager a state.
 func (d *daemonProcess) await(t *testing.T, state string) {
 	t.Helper()
-	for {
-		line, err := d.said.ReadString('\n')
-		if err != nil {
-			t.Fatalf("the daemon never says %s: %v", state, err)
-		}
-		if strings.HasPrefix(line, state) {
-			return
+	for deadline := time.After(20 * time.Second); ; {
+		select {
+		case said := <-d.said:
+			if strings.HasPrefix(said, state) {
+				return
+			}
+		case <-deadline:
+			t.Fatalf("the daemon never says %s", state)
 		}
 	}
 }

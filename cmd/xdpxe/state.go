@@ -65,6 +65,7 @@ func (d *daemon) Snapshot() control.Status {
 		})
 	}
 	d.kept.addStatus(&st, now)
+	st.Memory = d.memory.status()
 	st.Webhooks = hookStatus(hooks)
 	for _, e := range d.server.Journal().Recent() {
 		st.Recent = append(st.Recent, outcomeOf(&e))

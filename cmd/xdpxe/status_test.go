@@ -130,6 +130,7 @@ func busy() control.Status {
 			States:   []control.DeploymentState{{State: "failed", Count: 1}, {State: "waiting", Count: 12}},
 			Machines: 20, Held: 4, Groups: 2, Ignored: 1, EventsLost: 5, SeenLost: 6, SeenWait: 8,
 		},
+		Memory: &control.Memory{Bindings: 9, Addresses: 7, Contested: 2, Pushed: 3, Timelines: 11, Forgotten: 4, EventsDropped: 5},
 		Fleet: &control.Fleet{Name: "boot1", Member: true, Members: []control.Member{
 			{Name: "boot1", Addresses: []string{"198.51.100.2/24", "203.0.113.2/24"}, Version: "v1.2.3", Since: now.Add(-26 * time.Hour)},
 			{Name: "boot2", Draining: true, Since: now.Add(-time.Hour)},

@@ -1,26 +1,39 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"unicode"
+	"unicode/utf8"
 )
 
 // writeTable aligns the cells of rows. What machines say of themselves stands
 // in them: nothing of it reaches the terminal as control characters.
 func writeTable(w io.Writer, indent string, rows [][]string) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range rows {
-		cells := make([]string, len(row))
-		for i, cell := range row {
-			cells[i] = clean(cell)
+	var widths []int
+	cells := make([][]string, len(rows))
+	for i, row := range rows {
+		for k, cell := range row {
+			cell = clean(cell)
+			cells[i] = append(cells[i], cell)
+			if k == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[k] = max(widths[k], utf8.RuneCountInString(cell))
 		}
-		fmt.Fprintln(tw, indent+strings.TrimRight(strings.Join(cells, "\t"), "\t "))
 	}
-	return tw.Flush()
+	out := bufio.NewWriter(w)
+	for _, row := range cells {
+		line := indent
+		for k, cell := range row {
+			line += cell + strings.Repeat(" ", widths[k]-utf8.RuneCountInString(cell)+2)
+		}
+		fmt.Fprintln(out, strings.TrimRight(line, " "))
+	}
+	return out.Flush()
 }
 
 // facts are lines of a name and what is to say of it; those without anything are left out.

@@ -81,6 +81,9 @@ func parseTargets(name string, text []byte) ([]recipient, error) {
 				"one machine per line: a hardware address or a UUID, and behind it NAME=VALUE of variables")
 		}
 		id, err := deploy.ParseIdentity(words[0])
+		if err == nil && !wholeIdentity(id) {
+			err = fmt.Errorf("%s is no hardware address of 6 or 8 bytes", words[0])
+		}
 		if err != nil {
 			return nil, mistake(words[0], err)
 		}
@@ -132,7 +135,7 @@ func parseDeployments(name string, text []byte) ([]json.RawMessage, error) {
 		case err != nil:
 			at := in.InputOffset()
 			if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
-				at = syntax.Offset
+				at = max(syntax.Offset-1, 0) // that of the character that is wrong
 			}
 			line, col := position(text, at)
 			return nil, userError(fmt.Errorf("%s:%d:%d: %w", name, line, col, err), "")

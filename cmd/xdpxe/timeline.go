@@ -14,7 +14,11 @@ type moment struct {
 }
 
 func momentOf(e *api.Entry, now time.Time) moment {
-	m := moment{time: at(now, e.Time), what: e.Kind, tier: e.Tier, result: e.Reason, file: e.File}
+	last := e.Last // what is told again is as of then, and a transfer as of its end
+	if last.IsZero() {
+		last = e.Time
+	}
+	m := moment{time: at(now, last), what: string(e.Kind), tier: e.Tier, result: e.Reason, file: e.File}
 	var detail []string
 	add := func(label, text string) {
 		if text != "" {
@@ -23,19 +27,27 @@ func momentOf(e *api.Entry, now time.Time) moment {
 	}
 	switch e.Kind {
 	case api.KindRequest:
-		m.what = e.Stage
+		if m.what = e.Stage; e.IPXE {
+			m.what += ", iPXE"
+		}
+		add("", e.Arch)
 	case api.KindTransfer:
 		m.result, m.size = e.Outcome, transferText(e)
 	case api.KindDeployment:
 		m.result = e.Outcome
-		add("", e.Reason)
+		if e.Bytes > 0 {
+			m.size = partText(e)
+		}
 	}
 	if e.Count > 1 {
-		add("", fmt.Sprintf("%d times until %s", e.Count, e.Last.In(now.Location()).Format("15:04:05")))
+		add("", fmt.Sprintf("%d times since %s", e.Count, at(now, e.Time)))
 	}
 	add("", e.Detail)
 	add("rule ", e.Rule)
 	add("deployment ", e.Deployment)
+	if e.Relay.IsValid() {
+		add("via ", e.Relay.String())
+	}
 	add("on ", e.Iface)
 	add("by ", e.Server)
 	m.detail = strings.Join(detail, ", ")
@@ -44,9 +56,18 @@ func momentOf(e *api.Entry, now time.Time) moment {
 
 // transferText is how much went, and how fast: a transfer lasts from Time to Last.
 func transferText(e *api.Entry) string {
-	text := bytesText(uint64(max(e.Bytes, 0)))
+	text := partText(e)
 	if took := e.Last.Sub(e.Time); e.Count <= 1 && took >= time.Millisecond && e.Bytes > 0 {
 		text += fmt.Sprintf(", %s/s", bytesText(uint64(float64(e.Bytes)/took.Seconds())))
+	}
+	return text
+}
+
+// partText is how much of a file went.
+func partText(e *api.Entry) string {
+	text := bytesText(uint64(max(e.Bytes, 0)))
+	if e.Size > e.Bytes {
+		text += " of " + bytesText(uint64(e.Size))
 	}
 	return text
 }

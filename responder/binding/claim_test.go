@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/xdpxe/xdpxe/responder/policy"
 )
 
 var t0 = time.Unix(1_700_000_000, 0)
@@ -140,8 +142,16 @@ func TestAnswered(t *testing.T) {
 	}
 }
 
-// What does not fit is left out and never cut.
+// What does not fit is left out and never cut. All names of profiles fit.
 func TestLongNames(t *testing.T) {
+	if policy.MaxProfileName > maxName {
+		t.Errorf("profiles' names have up to %d bytes, room is for %d", policy.MaxProfileName, maxName)
+	}
+	for _, arch := range policy.ArchNames() {
+		if len(arch) > maxArch {
+			t.Errorf("no room for %s", arch)
+		}
+	}
 	tab := table(t, 4)
 	addr := netip.MustParseAddr("192.0.2.7")
 	fits, long := strings.Repeat("n", maxName), strings.Repeat("n", maxName+1)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+
+	"github.com/xdpxe/xdpxe/responder/mapfile"
 )
 
 // saved is a machine of a former process.
@@ -12,12 +14,13 @@ type saved struct {
 	heard int64
 }
 
-// parse reads the whole of a file, which begins at an 8-byte word. Its result is
-// what can be believed, and how many slots were not whole.
+// parse reads the whole of a file: what can be believed, and how many slots were
+// not whole.
 func parse(data []byte, boot [16]byte) (all []saved, torn int, err error) {
 	if len(data) < headerSize {
 		return nil, 0, fmt.Errorf("is truncated: %d bytes are less than its header", len(data))
 	}
+	data = mapfile.Aligned(data)
 	h, _ := view(data, 0)
 	switch {
 	case h.magic != magic:

@@ -139,7 +139,7 @@ func TestRefused(t *testing.T) {
 		{"other boot", func(b []byte) []byte { return reseal(b, func(h *header) { h.boot[0]++ }) }, "before the machine was started"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			all, _, err := parse(mapfile.Aligned(c.change(bytes.Clone(good))), boot)
+			all, _, err := parse(c.change(bytes.Clone(good)), boot)
 			if err == nil || !strings.Contains(err.Error(), c.want) || len(all) != 0 {
 				t.Errorf("%d machines, %v; want %q", len(all), err, c.want)
 			}
@@ -167,7 +167,7 @@ func TestTorn(t *testing.T) {
 		"no address":      func(s *slot) { s.addr = [16]byte{}; s.live.Store(s.record.checksum()) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := mapfile.Aligned(good)
+			b := bytes.Clone(good)
 			_, slots := view(b, 8)
 			change(&slots[0])
 			all, torn, err := parse(b, boot)
@@ -249,8 +249,8 @@ func TestAllocs(t *testing.T) {
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
 	}
-	tab.Answered(m, u, "x64-uefi", "linux", "d-1", nil, t0) // a circuit id is copied
-	tab.Bind(id, m, u, t0)
+	tab.Answered(mac(9999), u, "x64-uefi", "linux", "d-1", nil, t0) // without a circuit id, which is copied
+	tab.Bind(id, mac(9999), u, t0)
 	if got := testing.AllocsPerRun(100, func() { tab.Who(id, t0) }); got != 0 {
 		t.Errorf("%v allocations of Who", got)
 	}

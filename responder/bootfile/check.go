@@ -77,6 +77,26 @@ func allowedTemplates(root *content.Root, p *policy.Snapshot) ([]string, error) 
 	return slices.Sorted(maps.Keys(found)), err
 }
 
+// HasTemplates reports whether there is a template below a root.
+func HasTemplates(root *content.Root) bool {
+	dir, err := os.OpenRoot(root.Path())
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	found, walked := false, 0
+	_ = fs.WalkDir(dir.FS(), ".", func(path string, e fs.DirEntry, err error) error {
+		if walked++; found || walked > maxWalked {
+			return fs.SkipAll
+		}
+		if err == nil && !e.IsDir() {
+			_, found = cutTemplate(path)
+		}
+		return nil
+	})
+	return found
+}
+
 // cutTemplate returns the name that a template is served under.
 func cutTemplate(path string) (name string, ok bool) {
 	n := len(path) - len(TemplateSuffix)

@@ -91,16 +91,20 @@ const (
 	textUnknown  = "not for a client that is not known: its DHCP request was not seen"
 	textProfile  = "not a file of this client's profile"
 	textTemplate = "the script cannot be made: see the server's log"
+	textNotRead  = "this server has not read its deployments yet"
 	textWrites   = "this server takes no files from clients"
 )
 
 // Open implements tftp.Gate.
 func (g *Gate) Open(o tftp.Opening) tftp.Grant {
+	set := g.settings.Load()
 	path, err := content.Clean(o.Name)
-	if err != nil {
+	switch {
+	case err != nil && o.Write:
+		path = o.Name // whose rules are others
+	case err != nil:
 		return tftp.Grant{} // it is not found, and the server says why
 	}
-	set := g.settings.Load()
 	c := client{Opening: o, now: g.cfg.Now(), path: path, address: o.Client.Addr().Unmap()}
 	c.machine, c.known = g.cfg.Names.Who(c.address, c.now)
 	grant := g.open(&c, set)
@@ -136,7 +140,11 @@ func (g *Gate) open(c *client, set *Settings) tftp.Grant {
 	case strings.EqualFold(c.path, policy.ExitScript):
 		return tftp.Grant{Content: []byte(exitScript)}
 	}
-	if !g.deployed(c) {
+	switch {
+	case g.deployed(c):
+	case c.Restored:
+		return tftp.Grant{How: tftp.Refused, Text: textNotRead} // silence would be no answer: it does not ask again
+	default:
 		return tftp.Grant{How: tftp.Busy}
 	}
 	if text := g.refuses(c, set); text != "" {

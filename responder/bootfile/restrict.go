@@ -3,6 +3,7 @@ package bootfile
 import (
 	"strings"
 
+	"github.com/xdpxe/xdpxe/responder/content"
 	"github.com/xdpxe/xdpxe/responder/deploy"
 	"github.com/xdpxe/xdpxe/responder/policy"
 )
@@ -47,7 +48,7 @@ func isBootFile(p *policy.Snapshot, profile, path string) bool {
 type onceFiles struct {
 	of       *deploy.Snapshot
 	profiles map[string]bool // with their boot programs
-	files    map[string]bool // in lower case
+	files    map[string]bool // folded
 }
 
 // usesUp reports whether somebody's deployment ends with a file.
@@ -67,12 +68,12 @@ func (g *Gate) usesUp(c *client, set *Settings) bool {
 			case deploy.OnNBP:
 				once.profiles[d.Profile] = true
 			case deploy.OnFile:
-				once.files[strings.ToLower(d.Milestone.File)] = true
+				once.files[content.Fold(d.Milestone.File)] = true
 			}
 		}
 		g.once.Store(once)
 	}
-	if once.files[strings.ToLower(c.path)] {
+	if once.files[content.Fold(c.path)] {
 		return true
 	}
 	for profile := range once.profiles {

@@ -401,7 +401,7 @@ profiles:
   winpe: &w {files: {bios: boot\x64\wdsnbp.com, x64-uefi: boot/x64/bootmgfw.efi}}
   linux: {files: {bios: 7, "ipxe": "http://192.0.2.1/boot.ipxe"}}
   again: *w
-tftp: {port: 6969, max-window: 8, max-blksize: 1400, max-transfers: 5, gso: false, data-ports: 50000-50015, state: /srv/state, netascii: true,
+tftp: {port: 6969, max-window: 8, max-blksize: 1400, max-transfers: 5, gso: false, data-ports: 50000-50015, state: /srv/state, netascii: true, strict-files: true,
   networks: [{subnet: 198.51.100.7/24, max-blksize: 1024, max-window: 4}, {subnet: 2001:db8::/32, max-window: 2}, {subnet: 192.0.2.9, max-blksize: 512}],
   uploads: {dir: in, max-size: 10MiB, max-files: 3, max-total: 2GB, overwrite: true},
   queue: 7, burst: 4, bandwidth: 2.5Gbit, per-client: {transfers: 2, requests: 3, bandwidth: 800 Mbit},
@@ -429,7 +429,7 @@ log: {level: debug, format: json}
 		},
 		Clients: []netip.Prefix{prefix("198.51.100.0/24"), prefix("192.0.2.9/32"), prefix("2001:db8::/32")}, VendorClasses: []string{"HW-Client"},
 		TFTP: TFTP{
-			Port: 6969, MaxWindow: 8, MaxBlksize: 1400, MaxTransfers: 5, DataPorts: [2]uint16{50000, 50015}, State: "/srv/state", Netascii: true,
+			Port: 6969, MaxWindow: 8, MaxBlksize: 1400, MaxTransfers: 5, DataPorts: [2]uint16{50000, 50015}, State: "/srv/state", Netascii: true, StrictFiles: true,
 			Networks: []TFTPNetwork{{prefix("198.51.100.0/24"), 1024, 4}, {prefix("2001:db8::/32"), 0, 2}, {prefix("192.0.2.9/32"), 512, 0}},
 			Uploads:  &Uploads{Dir: "/etc/xdpxe/in", MaxSize: 10 << 20, MaxFiles: 3, MaxTotal: 2e9, Overwrite: true},
 			Queue:    7, Burst: 4, Bandwidth: 312_500_000, PerClient: TFTPLimits{2, 3, 100_000_000},

@@ -21,3 +21,6 @@ func Clean(name string) (string, error) {
 	}
 	return strings.Join(parts, "/"), nil
 }
+
+// Fold maps all spellings of a name that Lookup takes for one to the same.
+func Fold(name string) string { return foldName(name) }

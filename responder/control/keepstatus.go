@@ -25,6 +25,18 @@ type Deployments struct {
 	SeenWait   int               `json:"seen_waiting"` // machines that wait to be recorded
 }
 
+// Memory counts what is remembered of machines without a store.
+type Memory struct {
+	Bindings  int    `json:"bindings"`  // machines that are or may be behind an address
+	Addresses int    `json:"addresses"` // that one of them has
+	Contested uint64 `json:"contested"` // claims of an address that another machine had claimed just before
+	Pushed    uint64 `json:"pushed"`    // machines whose address was forgotten to make room
+
+	Timelines     int    `json:"timelines"`      // machines with a timeline
+	Forgotten     uint64 `json:"forgotten"`      // timelines that made room for others
+	EventsDropped uint64 `json:"events_dropped"` // that who follows them had no room for
+}
+
 // DeploymentState is how many deployments are in one state; a group's is in that
 // of the machine that needs most attention.
 type DeploymentState struct {

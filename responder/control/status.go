@@ -29,6 +29,7 @@ type Status struct {
 
 	Store       *Store       `json:"store,omitempty"` // absent: none is used
 	Deployments *Deployments `json:"deployments,omitempty"`
+	Memory      *Memory      `json:"memory,omitempty"`
 	Fleet       *Fleet       `json:"fleet,omitempty"` // absent: alone
 	Webhooks    []Webhook    `json:"webhooks,omitempty"`
 }

@@ -77,21 +77,22 @@ func (b *bed) consume(id string, mac []byte) {
 	b.ok(b.Act(b.t.Context(), deploy.RunID{ID: id, Machine: who}, deploy.Event{Kind: deploy.LastBlock, Address: who, Server: "boot1", File: "a.efi", NBP: true, Claim: "1"}, b.now))
 }
 
-// await waits until the catalogue says that of a machine: sightings are written
-// in the background, and nobody is told.
+// await waits until the catalogue says that of a machine.
 func (b *bed) await(mac []byte, want deploy.Why) {
+	b.t.Helper()
+	b.until(func() bool { return b.Snapshot().Find(deploy.Client{MAC: mac}, b.now).Why == want })
+}
+
+// until waits for what the catalogue does in the background.
+func (b *bed) until(done func() bool) {
 	b.t.Helper()
 	end, look := time.After(patience), time.NewTicker(5*time.Millisecond)
 	defer look.Stop()
-	for {
-		got := b.Snapshot().Find(deploy.Client{MAC: mac}, b.now)
-		if got.Why == want {
-			return
-		}
+	for !done() {
 		select {
 		case <-look.C:
 		case <-end:
-			b.t.Fatalf("%x: %s, want %s", mac, got.Why, want)
+			b.t.Fatal("it does not come to that")
 		}
 	}
 }

@@ -146,7 +146,7 @@ func (d *Decider) turn(a *policy.Action, dec *policy.Decision, m *policy.Machine
 			return packet.Delayed
 		}
 	}
-	if m.WaitedFor() < a.DelaySecs {
+	if m.WaitedFor() < a.Claimed {
 		return packet.Delayed
 	}
 	v := d.fleet()

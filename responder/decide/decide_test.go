@@ -32,8 +32,7 @@ func (b *bed) machines() machines {
 	}
 	b.consume("used", all["used"])
 	b.ok(b.Cancel(b.t.Context(), "cancelled", 0, "ann", "", b.now))
-	name := "web7"
-	b.ok(b.Describe(b.t.Context(), deploy.HardwareIdentity(all["named"]), 0, &name, nil))
+	b.ok(b.Describe(b.t.Context(), deploy.HardwareIdentity(all["named"]), 0, new("web7"), nil))
 	b.ok(b.Approve(b.t.Context(), deploy.HardwareIdentity(all["approved"]), 0, "", "ann", "", b.now))
 	b.ok(b.Approve(b.t.Context(), deploy.HardwareIdentity(all["approved-winpe"]), 0, "winpe", "ann", "", b.now))
 	b.ok(b.Ignore(b.t.Context(), deploy.Pattern{Machine: deploy.HardwareIdentity(all["ignored"])}, "ann", "", b.now))

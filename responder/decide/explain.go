@@ -34,7 +34,7 @@ func (d *Decider) explain(dec *policy.Decision, m *policy.Machine) (steps []poli
 	if dec.Reason == packet.MachineIgnored {
 		return d.explainCatalogue(m)
 	}
-	a := d.policy.Action(m, 0)
+	var a *policy.Action
 	for from := 0; ; from = a.Index + 1 {
 		steps = append(steps, d.policy.ExplainRules(m, from)...)
 		if a = d.policy.Action(m, from); a.Webhook == "" {
@@ -108,9 +108,9 @@ func (d *Decider) explainTurn(a *policy.Action, dec *policy.Decision, m *policy.
 		step.Detail = fmt.Sprintf("its first DISCOVER was %v ago, it is answered from %v on", m.Now.Sub(first).Round(time.Millisecond), a.Delay)
 		steps = append(steps, step)
 	}
-	if a.DelaySecs > 0 {
-		step := policy.Step{Subject: "delay-secs", OK: m.WaitedFor() >= a.DelaySecs}
-		step.Detail = fmt.Sprintf("it says that it has waited %v (secs %d), it is answered from %v on", m.WaitedFor(), m.Secs, a.DelaySecs)
+	if a.Claimed > 0 {
+		step := policy.Step{Subject: "delay-secs", OK: m.WaitedFor() >= a.Claimed}
+		step.Detail = fmt.Sprintf("it says that it has waited %v (secs %d), it is answered from %v on", m.WaitedFor(), m.Secs, a.Claimed)
 		steps = append(steps, step)
 	}
 	v := d.fleet()

@@ -45,15 +45,15 @@ func TestCreate(t *testing.T) {
 			"variables.v":    {Target: Target{MAC: a}, Profile: "p", Variables: map[string]string{"v": strings.Repeat("x", maxVariable+1)}},
 			"note":           {Target: Target{MAC: a}, Profile: "p", Note: strings.Repeat("x", maxText+1)},
 		} {
-			n := m.writes
+			n := m.written()
 			_, err := s.Create(t.Context(), []Deployment{bad}, time.Now())
 			if got := (*Invalid)(nil); !errors.As(err, &got) || got.Field != field {
 				t.Errorf("%s: %v", field, err)
 			}
 			// One bad of two, and neither is written.
 			_, err = s.Create(t.Context(), []Deployment{{Target: Target{MAC: a}, Profile: "p"}, bad}, time.Now())
-			if got := (*Invalid)(nil); !errors.As(err, &got) || got.Field != "[1]."+field || m.writes != n {
-				t.Errorf("%s: %v, %d writes", field, err, m.writes-n)
+			if got := (*Invalid)(nil); !errors.As(err, &got) || got.Field != "[1]."+field || m.written() != n {
+				t.Errorf("%s: %v, %d writes", field, err, m.written()-n)
 			}
 		}
 	})

@@ -25,7 +25,8 @@ type Store interface {
 type Config struct {
 	Store Store
 	// Changed is called after a snapshot with which an answer can be another
-	// than before is in force, and before the change is acknowledged. It must not block.
+	// than before is in force, and before the change is acknowledged. It must not block,
+	// and not change anything here.
 	Changed func()
 	// Moved is called for each step of a deployment, in order, once it is in force,
 	// but for those that are found when the store is read first. It must not block, and
@@ -177,10 +178,10 @@ func (c *Catalogue) reset(items []store.Item, rev store.Rev) {
 	next, _ = next.with(c.news(changes))
 	before := c.snapshot.Swap(next)
 	if !first {
-		c.tellMoves(before, next, changes)
+		c.missed(before, next, changes)
 	}
-	c.mu.Unlock()
 	c.changed()
+	c.mu.Unlock()
 	if first {
 		close(c.ready)
 	}
@@ -196,23 +197,19 @@ func (c *Catalogue) follow(changes []store.Change) {
 // applyOwn takes what this server wrote or read itself, before the watch tells it.
 func (c *Catalogue) applyOwn(changes []store.Change) { c.take(changes, 0) }
 
-// take makes the next snapshot; upto is the revision that the watch has reached, 0: this is not the watch.
+// take makes the next snapshot; upto is the revision that the watch has reached, 0:
+// this is not the watch. It holds the lock until Changed has returned: if the watch
+// is first, who wrote the change must not acknowledge it before.
 func (c *Catalogue) take(changes []store.Change, upto store.Rev) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	changes = c.news(changes)
 	if upto > 0 {
 		c.seen(upto)
 	} else {
 		c.own = append(c.own, changes...)
 	}
-	decides := false
-	if len(changes) > 0 {
-		var next *Snapshot
-		next, decides = c.snapshot.Load().with(changes)
-		c.tellMoves(c.snapshot.Swap(next), next, changes)
-	}
-	c.mu.Unlock()
-	if decides {
+	if len(changes) > 0 && c.advance(changes) {
 		c.changed()
 	}
 }
@@ -245,13 +242,11 @@ func (c *Catalogue) seen(upto store.Rev) {
 // setAvailable notes whether the store answers.
 func (c *Catalogue) setAvailable(yes bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	s := *c.snapshot.Load()
-	was := s.available
-	if s.available = yes; yes != was {
+	if s.available != yes {
+		s.available = yes
 		c.snapshot.Store(&s)
-	}
-	c.mu.Unlock()
-	if yes != was {
 		c.changed()
 	}
 }

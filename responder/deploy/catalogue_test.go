@@ -334,26 +334,26 @@ func TestNoted(t *testing.T) {
 		}
 		note(Asked)
 		expect(Offered)
-		writes := m.writes
+		writes := m.written()
 		for range 100 {
 			note(Asked)
 		}
 		expect(Offered)
-		if m.writes != writes {
-			t.Errorf("%d writes for a client that asks again", m.writes-writes)
+		if n := m.written(); n != writes {
+			t.Errorf("%d writes for a client that asks again", n-writes)
 		}
 		note(Began)
 		expect(Loading)
 		if d, _ := other.Snapshot().Loaded(Client{MAC: a.Bytes()}); d == nil || d.ID != "once" {
 			t.Errorf("loaded: %v", d)
 		}
-		writes = m.writes
+		writes = m.written()
 		for i := range 100 {
 			e.Sent = int64(i)
 			note(Moved)
 			time.Sleep(100 * time.Millisecond)
 		}
-		if n := m.writes - writes; n < 1 || n > 2 {
+		if n := m.written() - writes; n < 1 || n > 2 {
 			t.Errorf("%d writes of progress in 10 s", n)
 		}
 		if st, _ := other.Snapshot().Deployment("once", time.Now()); st.Run.Sent == 0 || st.Run.Size != 1000 {

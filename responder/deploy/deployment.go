@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
@@ -101,7 +102,7 @@ func (m Milestone) is(file string, nbp bool) bool {
 }
 
 func cleanFile(name string) string {
-	return strings.TrimLeft(strings.ReplaceAll(name, `\`, "/"), "/")
+	return path.Clean("/" + strings.ReplaceAll(name, `\`, "/"))[1:]
 }
 
 // Invalid says which field of a request is wrong, and how.

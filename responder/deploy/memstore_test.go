@@ -46,6 +46,13 @@ func (m *memStore) setDown(down bool) {
 	m.down = down
 }
 
+// written counts what was written so far.
+func (m *memStore) written() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.writes
+}
+
 func (m *memStore) gone(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

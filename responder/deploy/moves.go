@@ -11,26 +11,19 @@ type Move struct {
 	Deleted bool
 }
 
-// moves are those that changes led to, between two snapshots.
-func moves(before, after *Snapshot, changes []store.Change) []Move {
-	var all []Move
-	for _, ch := range changes {
-		k, err := parseKey(ch.Key)
-		if err != nil {
-			continue // a problem, not a move
-		}
-		switch k.kind {
-		case kindRun:
-			if m, ok := moveOfRun(before, after, RunID{k.name, k.machine}); ok {
-				all = append(all, m)
-			}
-		case kindDeployment:
-			if m, ok := moveOfDeployment(before, after, k.name); ok {
-				all = append(all, m)
-			}
-		}
+// moveOf is what one change led to, between two snapshots.
+func moveOf(before, after *Snapshot, key string) (m Move, ok bool) {
+	k, err := parseKey(key)
+	if err != nil {
+		return m, false // a problem of the snapshot, not a move
 	}
-	return all
+	switch k.kind {
+	case kindRun:
+		return moveOfRun(before, after, RunID{k.name, k.machine})
+	case kindDeployment:
+		return moveOfDeployment(before, after, k.name)
+	}
+	return m, false
 }
 
 func moveOfRun(before, after *Snapshot, run RunID) (m Move, ok bool) {
@@ -72,13 +65,41 @@ func moveOfDeployment(before, after *Snapshot, id string) (m Move, ok bool) {
 	return m, !has || !had || (old.d.Cancelled == nil) != (n.d.Cancelled == nil)
 }
 
-// tellMoves calls Config.Moved for all that is another than in the snapshot before.
+// advance puts the snapshot after some changes in force, and tells of the steps
+// that they are: of each, also where a deployment is made and deleted among them.
 // The caller holds c.mu, so that they are told in order.
-func (c *Catalogue) tellMoves(before, after *Snapshot, changes []store.Change) {
+func (c *Catalogue) advance(changes []store.Change) (decides bool) {
+	next := c.snapshot.Load()
+	if c.moved == nil {
+		next, decides = next.with(changes)
+		c.snapshot.Store(next)
+		return decides
+	}
+	var moves []Move
+	for i := range changes {
+		before, counts := next, false
+		next, counts = before.with(changes[i : i+1])
+		decides = decides || counts
+		if m, ok := moveOf(before, next, changes[i].Key); ok {
+			moves = append(moves, m)
+		}
+	}
+	c.snapshot.Store(next)
+	for _, m := range moves {
+		c.moved(m)
+	}
+	return decides
+}
+
+// missed tells what was missed before everything was read anew: the items that
+// are others than before. What was deleted meanwhile is not told of.
+func (c *Catalogue) missed(before, after *Snapshot, items []store.Change) {
 	if c.moved == nil {
 		return
 	}
-	for _, m := range moves(before, after, changes) {
-		c.moved(m)
+	for i := range items {
+		if m, ok := moveOf(before, after, items[i].Key); ok {
+			c.moved(m)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xdpxe/xdpxe/responder"
 	"github.com/xdpxe/xdpxe/responder/deploy"
 	"github.com/xdpxe/xdpxe/responder/dhcp"
 	"github.com/xdpxe/xdpxe/responder/packet"
@@ -284,4 +285,36 @@ func BenchmarkObserveParallel(b *testing.B) {
 			h.Observe(e, nil)
 		}
 	})
+}
+
+// Who is known, by what the rules say, stays ahead of strangers.
+func TestClasses(t *testing.T) {
+	tracked := func(reason packet.Reason, why deploy.Why) responder.Event {
+		return responder.Event{Reason: reason, Track: true, Detail: why.String()}
+	}
+	for _, c := range []struct {
+		e    responder.Event
+		want class
+	}{
+		{responder.Event{Reason: packet.Answered}, answered},
+		{responder.Event{Reason: packet.OtherOwner}, answered},
+		{responder.Event{Reason: packet.Delayed}, answered},
+		{responder.Event{Reason: packet.RuleIgnore}, stranger},
+		{responder.Event{Reason: packet.NotPXE}, stranger},
+		{responder.Event{Reason: packet.WebhookWaits}, stranger},
+		{responder.Event{Reason: packet.MachineIgnored}, stranger},
+		{tracked(packet.NothingDeployed, deploy.NothingDeployed), answered},
+		{tracked(packet.LocalBoot, deploy.UsedUp), answered},
+		{tracked(packet.NoFileForArch, deploy.Deployed), answered},
+		{tracked(packet.MachineHeld, deploy.Held), stranger},
+		{tracked(packet.MachineHeld, deploy.Unknown), stranger},
+		{tracked(packet.RuleIgnore, deploy.Unknown), stranger},
+		{tracked(packet.LocalBoot, deploy.Unknown), stranger},
+		{tracked(packet.LocalBoot, deploy.Held), stranger},
+		{tracked(packet.NothingDeployed, deploy.NotLoaded), stranger},
+	} {
+		if got := classOf(&c.e); got != c.want {
+			t.Errorf("%s, %q: class %d, want %d", c.e.Reason, c.e.Detail, got, c.want)
+		}
+	}
 }

@@ -92,16 +92,15 @@ func classOf(e *responder.Event) class {
 	switch e.Reason {
 	case packet.Answered, packet.OtherOwner, packet.Delayed:
 		return answered
-	case packet.MachineHeld, packet.MachineIgnored:
-		return stranger
 	}
-	if e.Track && e.Detail != unknown && e.Detail != notLoaded {
+	if e.Track && e.Detail != unknown && e.Detail != held && e.Detail != notLoaded {
 		return answered
 	}
 	return stranger
 }
 
-var unknown, notLoaded = deploy.Unknown.String(), deploy.NotLoaded.String()
+// What rules say of a machine that nobody has named.
+var unknown, held, notLoaded = deploy.Unknown.String(), deploy.Held.String(), deploy.NotLoaded.String()
 
 // entry is the record as it is shown.
 func (r *record) entry() Entry {

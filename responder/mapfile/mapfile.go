@@ -86,9 +86,8 @@ func (f *File) Close() error {
 	return f.file.Close()
 }
 
-// Read returns a former process's file, of most bytes at most, in memory that is
-// aligned for 8-byte words. fs.ErrNotExist says that there is none, ErrInUse that
-// it is not a former process's.
+// Read returns the content of a former process's file, cut behind most+1 bytes.
+// fs.ErrNotExist says that there is none, ErrInUse that it is not a former process's.
 func Read(path string, most int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -96,16 +95,12 @@ func Read(path string, most int64) ([]byte, error) {
 	}
 	defer f.Close()
 	if err := lock(f); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s %w", path, err)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err != nil {
-		return nil, err
-	}
-	return Aligned(data), nil
+	return io.ReadAll(io.LimitReader(f, most+1))
 }
 
-// Aligned returns a copy of data that begins at an 8-byte word.
+// Aligned returns a copy of data that begins at an 8-byte word, as a mapping does.
 func Aligned(data []byte) []byte {
 	words := make([]uint64, (len(data)+7)/8)
 	m := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), 8*len(words))

@@ -88,6 +88,7 @@ var all = []*prometheus.Desc{
 	reloads, reloadGood, loaded,
 	storeUp, storeLoaded, storeSince, storeProblems,
 	deployments, machines, held, groups, ignored, eventsLost, seenLost, seenWait,
+	bindings, contested, pushed, timelines, forgotten, untoldEvent,
 	fleetMember, fleetMembers, hookAsked, hookWaiting, hookKept, hookDropped,
 	tftpTaken,
 	tftpRequests, tftpEnded, tftpActive, tftpQueued, tftpWaited, tftpRepeated, tftpTimeouts, tftpCapped, tftpReads, tftpWaits, tftpFaults, tftpStranger, tftpBytes, tftpUploads, tftpReceived, tftpAgain, tftpDropped, tftpErrors,

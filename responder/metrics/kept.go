@@ -17,6 +17,13 @@ var (
 	seenLost    = desc("machines_unrecorded_total", "Machines that were not recorded, as there were too many.")
 	seenWait    = desc("machines_unrecorded_waiting", "Machines that wait to be recorded.")
 
+	bindings    = desc("bindings", "Machines that are known to the file server.", "address")
+	contested   = desc("bindings_contested_total", "Claims of an address that another machine had claimed just before.")
+	pushed      = desc("bindings_pushed_total", "Machines that are no longer known to the file server, to make room.")
+	timelines   = desc("timelines", "Machines with a timeline.")
+	forgotten   = desc("timelines_forgotten_total", "Timelines that made room for others.")
+	untoldEvent = desc("timeline_events_dropped_total", "Events that who follows them had no room for.")
+
 	fleetMember  = desc("fleet_member", "Whether the other members know of this server.")
 	fleetMembers = desc("fleet_members", "Members of the fleet that this server knows, itself included.", "state")
 
@@ -46,6 +53,15 @@ func (e emitter) kept(st *control.Status) {
 		e.counter(eventsLost, d.EventsLost)
 		e.counter(seenLost, d.SeenLost)
 		e.gauge(seenWait, float64(d.SeenWait))
+	}
+	if m := st.Memory; m != nil {
+		e.gauge(bindings, float64(m.Addresses), "known")
+		e.gauge(bindings, float64(m.Bindings-m.Addresses), "unknown")
+		e.counter(contested, m.Contested)
+		e.counter(pushed, m.Pushed)
+		e.gauge(timelines, float64(m.Timelines))
+		e.counter(forgotten, m.Forgotten)
+		e.counter(untoldEvent, m.EventsDropped)
 	}
 	if f := st.Fleet; f != nil {
 		byState := map[string]int{"active": 0, "draining": 0}

@@ -52,6 +52,7 @@ func full() *snapshot {
 			States:   []control.DeploymentState{{State: "done", Count: 7}, {State: "waiting", Count: 3}},
 			Machines: 20, Held: 4, Groups: 2, Ignored: 1, EventsLost: 5, SeenLost: 6, SeenWait: 8,
 		},
+		Memory:   &control.Memory{Bindings: 9, Addresses: 7, Contested: 2, Pushed: 3, Timelines: 11, Forgotten: 4, EventsDropped: 5},
 		Fleet:    &control.Fleet{Name: "boot1", Member: true, Members: []control.Member{{Name: "boot1"}, {Name: "boot2"}, {Name: "boot3", Draining: true}}},
 		Webhooks: []control.Webhook{{Name: "cmdb", Answers: 9, Failures: 2, Busy: 1, Dropped: 3, Waiting: 4, Kept: 11}},
 		TFTP: control.TFTP{

@@ -36,8 +36,9 @@ type Action struct {
 	Unknown Target // if Tracks: nobody has named the machine
 	tracks  bool
 
-	Delay     time.Duration
-	DelaySecs time.Duration
+	// DISCOVERs are answered when so long has passed since the client's first, and
+	// when the client claims to have waited so long (Machine.WaitedFor).
+	Delay, Claimed time.Duration
 
 	rule  *rule // nil: the default
 	local *LocalFiles
@@ -47,7 +48,7 @@ type Action struct {
 func (a *Action) Tracks() bool { return a.tracks }
 
 // Waits reports whether DISCOVERs may be answered later than the first.
-func (a *Action) Waits() bool { return a.Delay > 0 || a.DelaySecs > 0 }
+func (a *Action) Waits() bool { return a.Delay > 0 || a.Claimed > 0 }
 
 // Action returns what becomes of a machine by the first rule from the index on
 // that holds for it, else by the default.
@@ -105,24 +106,41 @@ func (s *Snapshot) TakeProfile(a *Action, d *Decision, name string, m *Machine) 
 // TakeLocal puts into d the quickest way to m's disk. HTTP clients have none but
 // silence: what they were offered they must fetch.
 func (a *Action) TakeLocal(d *Decision, m *Machine) {
-	file, style := "", StyleIPXE
-	switch {
-	case m.IPXE:
-		file = a.local.IPXE
-	case m.HTTP || d.Arch == ArchUnknown:
-	default:
-		if style = d.Arch.style(); style == StyleBIOS {
-			file = a.local.BIOS
-		} else if strings.HasSuffix(d.Arch.String(), uefiSuffix) || d.Arch.standsFor() == ArchX64UEFI {
-			file = a.local.UEFI
-		}
-	}
-	if file == "" || m.HTTP && !isHTTPURL(file) {
-		d.Reason = packet.LocalBoot
+	d.Reason = packet.LocalBoot
+	if m.HTTP {
 		return
 	}
-	d.answer(file, style, m.HTTP)
-	d.Cacheable = false
+	file, style := a.local.IPXE, StyleIPXE
+	if !m.IPXE {
+		d.Arch = firstSuitable(m)
+		file, style = a.local.file(d.Arch), d.Arch.style()
+	}
+	if file != "" {
+		d.answer(file, style, false)
+		d.Cacheable = false
+	}
+}
+
+// file returns what firmware of an architecture gets, empty for those that
+// belong to no family.
+func (l *LocalFiles) file(a Arch) string {
+	switch {
+	case a == ArchBIOS:
+		return l.BIOS
+	case a.standsFor() == ArchX64UEFI || int(a) < len(archNames) && strings.HasSuffix(archNames[a], uefiSuffix):
+		return l.UEFI
+	}
+	return ""
+}
+
+// firstSuitable is what a machine of that vendor class calls itself first.
+func firstSuitable(m *Machine) Arch {
+	for _, a := range candidates(m) {
+		if a != ArchUnknown && a.suits(m.HTTP) {
+			return a
+		}
+	}
+	return ArchUnknown
 }
 
 // UsesDeployments reports whether a rule or the default needs to know what is

@@ -62,11 +62,18 @@ func (c *compiler) fail(path string, err *ValueError) {
 	c.errs = append(c.errs, err)
 }
 
+// MaxProfileName is how many bytes a profile's name may have: it is kept with
+// every machine that is answered with it, in a place of fixed size.
+const MaxProfileName = 63
+
 func (c *compiler) profiles(specs map[string]Profile) {
 	for _, name := range slices.Sorted(maps.Keys(specs)) {
 		at := "profiles." + name
 		if name == "" || slices.Contains(words, name) {
 			c.fail(at, invalid("another name", "a profile cannot be called %q", name))
+		}
+		if len(name) > MaxProfileName {
+			c.fail(at, invalid("a shorter name", "the profile's name has %d bytes, at most %d", len(name), MaxProfileName))
 		}
 		p := &profile{name: name, files: make(map[Arch]string)}
 		c.snapshot.profiles[name] = p

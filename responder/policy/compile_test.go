@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestCompileErrors: each mistake is reported, with the place and the way out.
@@ -41,7 +42,26 @@ func TestCompileErrors(t *testing.T) {
 		{"long class", Spec{VendorClasses: []string{strings.Repeat("x", 33)}}, `vendor-classes[0]: vendor class "` + strings.Repeat("x", 33) + `" is longer than 32 bytes`},
 		{"many classes", Spec{VendorClasses: []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"}}, `vendor-classes[8]: more than 8 vendor classes`},
 		{"profile called ignore", Spec{Profiles: map[string]Profile{"ignore": testProfiles["full"]}}, `profiles.ignore: a profile cannot be called "ignore"`},
+		{"profile called hold", Spec{Profiles: map[string]Profile{"hold": testProfiles["full"]}}, `profiles.hold: a profile cannot be called "hold" (another name)`},
+		{"hold in a rule", Spec{Rules: []Rule{{Boot: Hold}}}, `policy.rules[0].boot: rule "rule-1": hold is for machines that nobody has named (boot: deployed with unknown: hold)`},
+		{"local in a rule", Spec{Rules: []Rule{{Boot: Local}}}, `policy.rules[0].boot: "local" cannot stand here (known: ignore, deployed)`},
+		{"default local", Spec{Default: Local}, `policy.default: "local" cannot stand here`},
+		{"else of a profile", Spec{Profiles: testProfiles, Rules: []Rule{{Boot: "full", Else: Local}}}, `policy.rules[0].else: rule "rule-1": else is for machines that have nothing deployed (boot: deployed)`},
+		{"else a profile", Spec{Profiles: testProfiles, Rules: []Rule{{Boot: Deployed, Else: "full"}}}, `policy.rules[0].else: "full" cannot stand here (ignore or local)`},
+		{"else misspelt", Spec{Rules: []Rule{{Boot: Deployed, Else: "lokal"}}}, `policy.rules[0].else: "lokal" cannot stand here (did you mean local?)`},
+		{"unknown of nothing", Spec{Rules: []Rule{{Boot: Ignore, Unknown: Hold}}}, `policy.rules[0].unknown: rule "rule-1" ignores known machines as well`},
+		{"unknown deployed", Spec{Rules: []Rule{{Boot: Deployed, Unknown: Deployed}}}, `policy.rules[0].unknown: "deployed" cannot stand here (known: ignore, hold, local)`},
+		{"delay", Spec{Rules: []Rule{{Boot: Ignore, Delay: 61 * time.Second}}}, `policy.rules[0].delay: rule "rule-1": delay of 1m1s (at most 1m0s`},
+		{"delay-secs", Spec{Rules: []Rule{{Boot: Ignore, DelaySecs: -1}}}, `policy.rules[0].delay-secs: rule "rule-1": delay of -1s`},
+		{"webhook", Spec{Rules: []Rule{{Webhook: "cmdb"}}, Webhooks: []string{"cmbd"}}, `policy.rules[0].webhook: unknown webhook "cmdb" (did you mean cmbd?)`},
+		{"no webhook", Spec{Rules: []Rule{{Webhook: "cmdb"}}}, `policy.rules[0].webhook: unknown webhook "cmdb" (webhooks: {cmdb: {url: …}})`},
+		{"local", Spec{Local: &LocalFiles{BIOS: "../exit.0"}}, `policy.local.bios: boot file "../exit.0": leads out of root`},
+		{"local by HTTP", Spec{Local: &LocalFiles{UEFI: x64URL}}, `policy.local.uefi: boot file`},
+		{"local of a rule", Spec{Rules: []Rule{{Boot: Deployed, Local: &LocalFiles{IPXE: "x://y"}}}}, `policy.rules[0].local.ipxe: boot file "x://y": unknown scheme "x"`},
+		{"allow", Spec{Profiles: map[string]Profile{"p": {Files: testProfiles["full"].Files, Allow: []string{"a/*", "../*"}}}}, `profiles.p.allow[1]: bad pattern "../*" (as in "linux/*"`},
+		{"allow all", Spec{Profiles: map[string]Profile{"p": {Files: testProfiles["full"].Files, Allow: []string{"/"}}}}, `profiles.p.allow[0]: bad pattern "/"`},
 		{"empty profile", Spec{Profiles: map[string]Profile{"p": {}}}, `profiles.p: profile "p" has no boot files`},
+		{"long name", Spec{Profiles: map[string]Profile{strings.Repeat("p", 64): testProfiles["full"]}}, `the profile's name has 64 bytes, at most 63 (a shorter name)`},
 		{"unknown file key", files("x64-uefii", "a"), `profiles.p.files.x64-uefii: unknown architecture "x64-uefii" (did you mean x64-uefi?)`},
 		{"two names", Spec{Profiles: map[string]Profile{"p": {Files: map[string]string{"bios": "a", "arch-0": "b"}}}}, `profiles.p.files.bios: arch-0 and bios are one architecture`},
 		{"no file", files("bios", ""), `profiles.p.files.bios: no boot file`},

@@ -86,11 +86,11 @@ func (c *compiler) action(at string, spec *Rule, a *Action) {
 		a.Unknown = c.target(at+".unknown", spec.Unknown, Ignore, Hold, Local)
 		a.tracks = true
 	}
-	a.Delay, a.DelaySecs = spec.Delay, time.Duration(spec.DelaySecs)*time.Second
+	a.Delay, a.Claimed = spec.Delay, time.Duration(spec.DelaySecs)*time.Second
 	for _, d := range [...]struct {
 		key string
 		is  time.Duration
-	}{{"delay", a.Delay}, {"delay-secs", a.DelaySecs}} {
+	}{{"delay", a.Delay}, {"delay-secs", a.Claimed}} {
 		if d.is < 0 || d.is > MaxDelay {
 			c.fail(at+"."+d.key, invalid("at most "+MaxDelay.String()+": the firmware gives up then", "rule %q: delay of %v", a.Rule, d.is))
 		}
@@ -149,12 +149,12 @@ func (c *compiler) localFiles(at string, l LocalFiles) *LocalFiles {
 func (c *compiler) allow(at string, patterns []string) []glob {
 	var globs []glob
 	for i, text := range patterns {
-		slashed := strings.TrimLeft(strings.ReplaceAll(text, `\`, "/"), "/")
-		if slashed == "" || escapes(slashed) {
+		slashed := strings.ReplaceAll(text, `\`, "/")
+		if foldPath(text) == "" || strings.HasSuffix(slashed, "/") || escapes(slashed) {
 			c.fail(fmt.Sprintf("%s[%d]", at, i), invalid(`as in "linux/*": a path below root, with * and ?`, "bad pattern %q", text))
 			continue
 		}
-		globs = append(globs, textGlob(strings.ToLower(slashed)))
+		globs = append(globs, textGlob(foldPath(text)))
 	}
 	return globs
 }

@@ -37,8 +37,16 @@
 // once more would be a loop. A machine for which the profile has no file gets
 // no answer. See Arch for the forms of files.
 //
+// # What a Snapshot does not know
+//
+// A rule can go by what is deployed to a machine, make a difference between
+// machines that somebody has named and others, ask a webhook, and wait before it
+// answers. A Snapshot says what such a rule is to do (Action), and which file a
+// profile has for a machine; package decide, which knows the rest, makes the
+// decision of it. Decide is what comes of the rules alone.
+//
 // # Caching
 //
-// Every decision is a function of the Machine alone, so all are Cacheable with
-// TTL 0: until the next Snapshot.
+// A decision by the rules alone is a function of the Machine, so it is Cacheable
+// with TTL 0: until the next Snapshot.
 package policy

@@ -106,8 +106,8 @@ func (a *Action) text() string {
 	if a.Delay > 0 {
 		text += fmt.Sprintf("; DISCOVERs from %v on", a.Delay)
 	}
-	if a.DelaySecs > 0 {
-		text += fmt.Sprintf("; DISCOVERs of clients that say they have waited %v", a.DelaySecs)
+	if a.Claimed > 0 {
+		text += fmt.Sprintf("; DISCOVERs of clients that say they have waited %v", a.Claimed)
 	}
 	return text
 }

@@ -33,8 +33,9 @@ var (
 )
 
 // maxTags bounds the outcomes that are told apart in what the kernel tells:
-// clients choose among architectures, so they are not just as many as rules.
-const maxTags = 1 << 14
+// clients choose among architectures, so they are not just as many as rules, and
+// each deployment to one machine is two.
+const maxTags = 1 << 16
 
 // Facts are what a tag stands for: what tier 1 would have said of the request.
 type Facts struct {

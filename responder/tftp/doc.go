@@ -30,6 +30,12 @@
 // of the transfers, and a transfer whose bytes are not there waits without the
 // loop (prefetch.go). Log lines are written by another (report.go).
 //
+// Who may have what can be somebody else's to say (Config.Gate): it is asked by the
+// goroutines that open files, may put what it makes in a file's place, and may name a
+// Follower that hears how the transfer goes (follow.go). A Follower can hold the last
+// block back until it has made sure of something, as that a deployment is used up
+// (worker_hold.go). A transfer without one is not touched by any of this.
+//
 // # Decisions
 //
 //   - Files are read as octets. netascii is ERROR 4 and writing ERROR 2, unless the
@@ -84,6 +90,12 @@
 //     ten seconds answers no ARP meanwhile.
 //   - When the final block was sent and nothing more is heard, the transfer counts
 //     as complete and unconfirmed.
+//   - A last block that is held back is asked for when it would leave: all others have,
+//     and the client has acknowledged what it takes. So nobody uses something up by a forged
+//     request, but for a file of one block without options. Meanwhile what is lost is sent
+//     again, and the client has GiveUp to stay. Once let go, it is a block as any other.
+//   - What the gate makes is kept in memory as long as it is sent, 256 MiB in all. It is
+//     made again for a transfer that another process goes on with, and must be the same.
 //   - Serve stops at once when its context ends, unless Config.Grace lets running
 //     transfers finish first. Clients are told nothing: they ask again.
 //   - With Config.State and Config.Sockets the end of the process, however it comes, ends
@@ -91,7 +103,8 @@
 //     service manager's store, and the next process goes on from the first block that was not
 //     acknowledged (restore.go, inherit.go). Round trips are learnt anew. What does not fit
 //     together is dropped and counted, and those clients get ERROR 5 from the port they
-//     know. A file that is another by then is ERROR for its clients.
+//     know. A file that is another by then is ERROR for its clients. The gate is asked
+//     again, about a transfer with the same Opening.ID.
 //   - A data socket of the last process goes on with its transfers even where the workers
 //     have become fewer; without transfers it is closed. In single-port mode the number of
 //     sockets does not change as long as somebody keeps them.

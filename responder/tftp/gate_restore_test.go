@@ -97,7 +97,7 @@ func (w *wire) block(n int) []byte {
 // waits in the socket, is the client's word that it has it.
 func TestAcknowledgedBetweenProcesses(t *testing.T) {
 	cfg, _ := lasting(t)
-	cfg.InitialTimeout, cfg.MaxTimeout, cfg.GiveUp = time.Hour, time.Hour, time.Hour
+	cfg.InitialTimeout, cfg.MinTimeout, cfg.MaxTimeout, cfg.GiveUp = time.Hour, time.Hour, time.Hour, time.Hour
 	first, second := newWitness(func(context.Context) error { return nil }), newWitness(func(context.Context) error { return nil })
 	cfg.Gate = gateFunc(func(o Opening) Grant {
 		if o.Restored {
@@ -137,7 +137,7 @@ func TestMadeGoesOn(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cfg, _ := lasting(t)
 			cfg.InitialTimeout = time.Hour
-			cfg.MaxTimeout, cfg.GiveUp, cfg.Unanswered = time.Hour, time.Hour, time.Hour
+			cfg.MinTimeout, cfg.MaxTimeout, cfg.GiveUp, cfg.Unanswered = time.Hour, time.Hour, time.Hour, time.Hour
 			asked := openings{}
 			cfg.Gate = gateFunc(func(o Opening) Grant {
 				asked.add(o)

@@ -115,8 +115,8 @@ func TestGateRefuses(t *testing.T) {
 		{Grant{How: Busy}, nil},
 	} {
 		t.Run(c.grant.How.String()+" "+c.grant.Text[:min(8, len(c.grant.Text))], func(t *testing.T) {
-			var got Opening
-			b := serve(t, Config{Gate: gateFunc(func(o Opening) Grant { got = o; return c.grant })}, map[string][]byte{"f": []byte("data")})
+			asked := make(chan Opening, 1)
+			b := serve(t, Config{Gate: gateFunc(func(o Opening) Grant { asked <- o; return c.grant })}, map[string][]byte{"f": []byte("data")})
 			w := newWire(t, "127.0.0.1:0")
 			w.send(b.addr, rrq("f", "octet"))
 			if c.want == nil {
@@ -125,7 +125,7 @@ func TestGateRefuses(t *testing.T) {
 			} else {
 				w.expect(c.want)
 			}
-			if got.Client != w.addr() || got.Name != "f" || got.Server != b.addr.Addr() || got.Write || got.Restored || got.ID == "" || got.Root == nil {
+			if got := <-asked; got.Client != w.addr() || got.Name != "f" || got.Server != b.addr.Addr() || got.Write || got.Restored || got.ID == "" || got.Root == nil {
 				t.Errorf("asked about %+v", got)
 			}
 			if n := b.outcome(c.grant.How); n != 1 {

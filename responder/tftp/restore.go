@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/xdpxe/xdpxe/responder/content"
+	"github.com/xdpxe/xdpxe/responder/mapfile"
 	"github.com/xdpxe/xdpxe/responder/tftp/resume"
 )
 
@@ -31,7 +32,7 @@ func (s *Server) restore(left *estate) {
 	log := s.cfg.Logger
 	saved, torn, err := resume.Read(s.cfg.State)
 	switch {
-	case errors.Is(err, resume.ErrInUse):
+	case errors.Is(err, mapfile.ErrInUse):
 		log.Warn("transfers will not outlive this process", zap.Error(err))
 		return
 	case err != nil && !errors.Is(err, fs.ErrNotExist):

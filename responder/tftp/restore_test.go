@@ -96,7 +96,7 @@ func lasting(t testing.TB) (Config, *keeper) {
 func TestGoesOn(t *testing.T) {
 	cfg, _ := lasting(t)
 	cfg.InitialTimeout = time.Hour // only the restart makes anything be sent again
-	cfg.MaxTimeout, cfg.GiveUp, cfg.Unanswered = time.Hour, time.Hour, time.Hour
+	cfg.MinTimeout, cfg.MaxTimeout, cfg.GiveUp, cfg.Unanswered = time.Hour, time.Hour, time.Hour, time.Hour
 	file := bytes.Repeat([]byte("0123456789abcdef"), 200) // 3,200 bytes
 	b := serve(t, cfg, map[string][]byte{"f": file})
 	port := b.Port()
@@ -342,7 +342,7 @@ func TestSinglePortGoesOn(t *testing.T) {
 	cfg, k := lasting(t)
 	cfg.SinglePort, cfg.Workers = true, 3
 	cfg.InitialTimeout = time.Hour
-	cfg.MaxTimeout, cfg.GiveUp, cfg.Unanswered = time.Hour, time.Hour, time.Hour
+	cfg.MinTimeout, cfg.MaxTimeout, cfg.GiveUp, cfg.Unanswered = time.Hour, time.Hour, time.Hour, time.Hour
 	file := bytes.Repeat([]byte("0123456789abcdef"), 200)
 	b := serve(t, cfg, map[string][]byte{"f": file})
 	var wires []*wire

@@ -188,9 +188,9 @@ func TestUpload(t *testing.T) {
 			if got, err := os.ReadFile(filepath.Join(dir, "new")); err != nil || !bytes.Equal(got, file) {
 				t.Errorf("%v, %d bytes", err, len(got))
 			}
-			if st := b.Stats(); st.Uploads != 1 || st.Received != 2000 || st.Outcomes[Complete] != 1 || st.Repeated != 1 || st.Active != 0 {
-				t.Errorf("%+v", st)
-			}
+			b.eventually("the upload is counted", func(st Stats) bool {
+				return st.Uploads == 1 && st.Received == 2000 && st.Outcomes[Complete] == 1 && st.Repeated == 1 && st.Active == 0
+			})
 			// From the same port, at once: another upload, and a download.
 			w.from = netip.AddrPort{}
 			_, last := b.put(t, w, "next", file)

@@ -1,7 +1,6 @@
 // Package resume keeps what is needed to go on with TFTP transfers in a file
-// that is mapped into memory: the next process of the server finds it there,
-// however the last one ended. The kernel has every store that a killed process
-// made; nothing is ever written on purpose.
+// that is mapped into memory (package mapfile): the next process of the server
+// finds it there, however the last one ended.
 //
 // # Layout
 //

@@ -103,11 +103,6 @@ func tables(m []byte, files, records uint32) (*header, []fileEntry, []Record) {
 		unsafe.Slice((*Record)(unsafe.Add(entries, int(files)*entrySize)), records)
 }
 
-// bytesOf is the memory of m.
-func bytesOf(m []uint64) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(m))), 8*len(m))
-}
-
 // place returns the number of a record.
 func (s *State) place(r *Record) uint32 {
 	return uint32((uintptr(unsafe.Pointer(r)) - uintptr(unsafe.Pointer(&s.records[0]))) / uintptr(recordSize))

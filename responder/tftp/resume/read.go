@@ -2,18 +2,11 @@ package resume
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/xdpxe/xdpxe/responder/mapfile"
 )
-
-// ErrInUse says that a living process has the file.
-var ErrInUse = errors.New("is in use by another process")
 
 // maxLength bounds what is read: a million transfers.
 const maxLength = 256 << 20
@@ -26,23 +19,15 @@ type Saved struct {
 
 // Read returns the transfers of a former process, and how many records were not
 // whole and are left out. An error says why there is nothing to go on with:
-// fs.ErrNotExist that there is no file, ErrInUse that it is not a former process's.
+// fs.ErrNotExist that there is no file, mapfile.ErrInUse that it is not a former process's.
 func Read(path string) (all []Saved, torn int, err error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	data, err := mapfile.Read(path, maxLength)
 	if err != nil {
 		return nil, 0, fmt.Errorf("transfer state: %w", err)
 	}
-	defer f.Close()
-	if err := lock(f); err != nil {
-		return nil, 0, fmt.Errorf("transfer state %s: %w", path, err)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxLength+1))
+	boot, err := mapfile.BootID()
 	if err != nil {
 		return nil, 0, fmt.Errorf("transfer state: %w", err)
-	}
-	boot, err := bootID()
-	if err != nil {
-		return nil, 0, err
 	}
 	if all, torn, err = parse(data, boot); err != nil {
 		return nil, 0, fmt.Errorf("transfer state %s %w", path, err)
@@ -50,23 +35,12 @@ func Read(path string) (all []Saved, torn int, err error) {
 	return all, torn, nil
 }
 
-// lock makes the file ours until it is closed.
-func lock(f *os.File) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err == unix.EWOULDBLOCK {
-		return ErrInUse
-	}
-	return err
-}
-
 // parse reads the whole of a file.
 func parse(data []byte, boot [16]byte) (all []Saved, torn int, err error) {
 	if len(data) < headerSize {
 		return nil, 0, fmt.Errorf("is truncated: %d bytes are less than its header", len(data))
 	}
-	// A copy is aligned for sure.
-	m := make([]uint64, (len(data)+7)/8)
-	data = data[:copy(bytesOf(m), data)]
+	data = mapfile.Aligned(data)
 	h, _, _ := tables(data, 0, 0)
 	switch {
 	case h.magic != magic:
@@ -115,17 +89,4 @@ func (r *Record) saved(live uint64, entries []fileEntry) (s Saved, ok bool) {
 	s.File = File{Path: string(path), Dev: e.dev, Ino: e.ino, Size: e.size, Sec: e.sec, Nsec: e.nsec}
 	s.Transfer = r.fixed.transfer(r.base.Load())
 	return s, s.Transfer.valid(&s.File)
-}
-
-// bootID returns the kernel's, which is another after each start.
-func bootID() (id [16]byte, err error) {
-	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return id, fmt.Errorf("transfer state: %w", err)
-	}
-	raw, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(string(text)), "-", ""))
-	if err != nil || len(raw) != len(id) {
-		return id, fmt.Errorf("transfer state: boot id %q is none", text)
-	}
-	return [16]byte(raw), nil
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
+
+	"github.com/xdpxe/xdpxe/responder/mapfile"
 )
 
 func sample(port int) Transfer {
@@ -62,7 +64,7 @@ func TestSurvives(t *testing.T) {
 	}
 	records[1].SetBase(40)
 	s.Remove(records[2])
-	if _, _, err := Read(path); !errors.Is(err, ErrInUse) {
+	if _, _, err := Read(path); !errors.Is(err, mapfile.ErrInUse) {
 		t.Errorf("read under a living process: %v", err)
 	}
 	if err := s.Close(); err != nil {
@@ -140,7 +142,7 @@ func TestRoom(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	boot, err := bootID()
+	boot, err := mapfile.BootID()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +186,7 @@ func TestRefused(t *testing.T) {
 
 // One record that is not whole is left out; the others count.
 func TestTorn(t *testing.T) {
-	boot, err := bootID()
+	boot, err := mapfile.BootID()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +233,7 @@ func TestTorn(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	boot, err := bootID()
+	boot, err := mapfile.BootID()
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,13 +1,10 @@
 package resume
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 
-	"golang.org/x/sys/unix"
+	"github.com/xdpxe/xdpxe/responder/mapfile"
 )
 
 // maxFiles bounds the files that are served at one time and can be gone on with.
@@ -15,9 +12,7 @@ const maxFiles = 1024
 
 // State is the file of this process. Its methods are safe for concurrent use.
 type State struct {
-	path    string
-	file    *os.File
-	mapping []byte
+	file    *mapfile.File
 	entries []fileEntry
 	records []Record
 
@@ -40,30 +35,20 @@ type holding struct {
 // All of its memory is allocated: stores to the mapping cannot fail later, unless
 // somebody truncates the file.
 func Create(path string, transfers int) (*State, error) {
-	boot, err := bootID()
+	boot, err := mapfile.BootID()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("transfer state: %w", err)
 	}
 	files := uint32(min(transfers, maxFiles))
-	s := &State{path: path, index: map[File]uint32{}, held: make([]holding, files), fileOf: make([]uint32, transfers)}
+	s := &State{index: map[File]uint32{}, held: make([]holding, files), fileOf: make([]uint32, transfers)}
 	size := length(files, uint32(transfers))
 	if size > maxLength {
 		return nil, fmt.Errorf("transfer state: %d transfers are too many", transfers)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if s.file, err = mapfile.Create(path, size); err != nil {
 		return nil, fmt.Errorf("transfer state: %w", err)
 	}
-	if err := os.Remove(s.unpublished()); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("transfer state: %w", err)
-	}
-	if s.file, err = os.OpenFile(s.unpublished(), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
-		return nil, fmt.Errorf("transfer state: %w", err)
-	}
-	if err := s.mapFile(size); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("transfer state %s: %w", path, err)
-	}
-	h, entries, records := tables(s.mapping, files, uint32(transfers))
+	h, entries, records := tables(s.file.Memory(), files, uint32(transfers))
 	*h = header{
 		magic: magic, version: Version, headerSize: uint32(headerSize), fileSize: uint32(entrySize), recordSize: uint32(recordSize),
 		files: files, records: uint32(transfers), boot: boot,
@@ -80,25 +65,9 @@ func Create(path string, transfers int) (*State, error) {
 	return s, nil
 }
 
-func (s *State) unpublished() string { return s.path + ".new" }
-
-func (s *State) mapFile(size int64) (err error) {
-	fd := int(s.file.Fd())
-	if err := lock(s.file); err != nil {
-		return err
-	}
-	if err := unix.Fallocate(fd, 0, 0, size); err != nil {
-		return fmt.Errorf("allocate %d bytes: %w", size, err)
-	}
-	if s.mapping, err = unix.Mmap(fd, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
-		return fmt.Errorf("map: %w", err)
-	}
-	return nil
-}
-
 // Publish puts the file in the place of a former process's.
 func (s *State) Publish() error {
-	if err := os.Rename(s.unpublished(), s.path); err != nil {
+	if err := s.file.Publish(); err != nil {
 		return fmt.Errorf("transfer state: %w", err)
 	}
 	return nil
@@ -106,13 +75,10 @@ func (s *State) Publish() error {
 
 // Close ends the use of the file, which stays. Records must not be used any more.
 func (s *State) Close() error {
-	if s.mapping != nil {
-		if err := unix.Munmap(s.mapping); err != nil {
-			return fmt.Errorf("transfer state: unmap: %w", err)
-		}
-		s.mapping = nil
+	if err := s.file.Close(); err != nil {
+		return fmt.Errorf("transfer state: %w", err)
 	}
-	return s.file.Close()
+	return nil
 }
 
 // Add keeps a transfer of a file. nil: there is no room, or the path is too long,
