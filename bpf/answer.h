@@ -190,7 +190,8 @@ static __always_inline int write_echoes(struct xdp_md *ctx, const struct scratch
 __noinline enum reason send_reply(struct xdp_md *ctx, __u32 slot)
 {
 	struct scratch *s = get_scratch();
-	const struct reply *r = bpf_map_lookup_elem(&replies_map, &slot);
+	__u64 key = map_key(slot);
+	const struct reply *r = bpf_map_lookup_elem(&replies_map, &key);
 	__u32 checks;
 	__u64 rest;
 	int grow;

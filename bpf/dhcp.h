@@ -159,7 +159,7 @@ static __always_inline int known_class(struct xdp_md *ctx, const struct walk *w)
 		return 0;
 #pragma unroll
 	for (__u32 i = 0; i < MAX_CLASSES; i++) {
-		__u32 key = i;
+		__u64 key = map_key(i);
 		const struct class_entry *e = bpf_map_lookup_elem(&classes_map, &key);
 		__u64 differ = 0;
 
@@ -177,8 +177,7 @@ static __always_inline int known_class(struct xdp_md *ctx, const struct walk *w)
 /* Copies the frame, of at most MAX_FRAME bytes, to where it can be walked. */
 static __always_inline struct scratch *copy_frame(struct xdp_md *ctx, __u64 len)
 {
-	__u32 key = 0;
-	struct scratch *s = bpf_map_lookup_elem(&scratch_map, &key);
+	struct scratch *s = get_scratch();
 
 	if (!s || !in_range(&len, 1, MAX_FRAME) || bpf_xdp_load_bytes(ctx, 0, s->frame, len))
 		return 0;

@@ -9,7 +9,8 @@
 
 static __always_inline void count_outcome(__u32 outcome)
 {
-	__u64 *counter = bpf_map_lookup_elem(&outcomes_map, &outcome);
+	__u64 key = map_key(outcome);
+	__u64 *counter = bpf_map_lookup_elem(&outcomes_map, &key);
 
 	if (counter)
 		*counter += 1;

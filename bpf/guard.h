@@ -77,20 +77,20 @@ static __always_inline void filter_mark(struct filter_entry *e, __u64 turn, __u6
 }
 
 /* Was a hash marked before, in a filter of mask+1 entries? From now on it is. A
- * global function, as check_options is; 64 bits, because the compiler may keep
- * them in a place of the stack that a pointer was in, and the verifier allows no
- * half of one to be overwritten without CAP_PERFMON. */
+ * global function, as check_options is. */
 __noinline __u64 marked_before(__u64 hash, __u64 bits, __u64 turn, __u32 mask)
 {
-	__u32 now = (hash & mask) << 1 | (turn & 1), last = now ^ 1;
-	struct filter_entry *e = bpf_map_lookup_elem(&filter_map, &now);
+	__u32 now = (hash & mask) << 1 | (turn & 1);
+	__u64 key = map_key(now);
+	struct filter_entry *e = bpf_map_lookup_elem(&filter_map, &key);
 
 	if (!e)
 		return 0;
 	if (filter_has(e, turn, bits))
 		return 1;
 	filter_mark(e, turn, bits);
-	e = bpf_map_lookup_elem(&filter_map, &last);
+	key = map_key(now ^ 1);
+	e = bpf_map_lookup_elem(&filter_map, &key);
 	return e && filter_has(e, turn - 1, bits);
 }
 
@@ -131,7 +131,8 @@ static __always_inline int take(__u64 *bucket, const struct limit *l, __u64 now)
 
 static __always_inline int take_from(__u32 budget, __u64 now)
 {
-	struct bucket *b = bpf_map_lookup_elem(&buckets_map, &budget);
+	__u64 key = map_key(budget);
+	struct bucket *b = bpf_map_lookup_elem(&buckets_map, &key);
 
 	return !b || take(&b->empty, &b->limit, now);
 }
@@ -216,24 +217,17 @@ static __always_inline enum reason judge(const struct guard *g, const struct sou
 	}
 }
 
-/* Keeps one of a few of what is refused, by which user space names the flood's source. */
-static __always_inline void keep_sample(struct xdp_md *ctx, __u32 payload, __u32 vids, const struct source *who,
-					__u64 known, enum reason reason)
+/* Keeps one of a few of what is refused, by which user space names the flood's
+ * source; that is in the sample already. */
+static __always_inline void keep_sample(struct xdp_md *ctx, __u32 payload, __u32 vids, struct sample *s, __u64 known,
+					enum reason reason)
 {
-	__u32 key = 0;
-	struct scratch *scratch = bpf_map_lookup_elem(&scratch_map, &key);
-	struct sample *s;
-
-	if (!scratch)
-		return;
-	s = &scratch->sample;
 	s->ktime_ns = bpf_ktime_get_coarse_ns();
 	s->reason = reason;
 	s->known = known;
 	s->vid[0] = vids;
 	s->vid[1] = vids >> 16;
 	s->ifindex = ctx->ingress_ifindex;
-	s->who = *who;
 	if (bpf_xdp_load_bytes(ctx, ETH_SRC, s->mac, sizeof(s->mac)) ||
 	    bpf_xdp_load_bytes(ctx, payload - IP_SRC_BEFORE, &s->src, sizeof(s->src)))
 		return;
@@ -247,21 +241,26 @@ static __always_inline void keep_sample(struct xdp_md *ctx, __u32 payload, __u32
  */
 __noinline enum reason guard(struct xdp_md *ctx, __u32 payload, __u32 port, __u32 vids, enum work work)
 {
-	__u32 key = 0;
+	__u64 key = 0;
 	struct guard *g = bpf_map_lookup_elem(&guard_map, &key);
-	struct source who = {};
+	struct scratch *s = get_scratch();
+	struct source *who;
 	__u64 now, known;
 	enum reason r;
 
-	if (!g || !g->on || load_source(ctx, payload, work, &who))
+	if (!g || !g->on || !s)
 		return GO_ON;
-	if (work == WORK_ANSWER && (port != PORT_DHCP || who.addr))
+	who = &s->sample.who;
+	*who = (struct source){};
+	if (load_source(ctx, payload, work, who))
+		return GO_ON;
+	if (work == WORK_ANSWER && (port != PORT_DHCP || who->addr))
 		return GO_ON;
 	now = bpf_ktime_get_coarse_ns() + g->clock_add;
-	known = asked_before(g, &who, now);
-	r = judge(g, &who, work, port, known, now);
+	known = asked_before(g, who, now);
+	r = judge(g, who, work, port, known, now);
 	if (r != GO_ON && spend(BUDGET_SAMPLES, 0, now))
-		keep_sample(ctx, payload, vids, &who, known, r);
+		keep_sample(ctx, payload, vids, &s->sample, known, r);
 	return r;
 }
 
@@ -292,20 +291,25 @@ static __always_inline enum reason withheld(enum reason r)
  */
 static __always_inline int to_file_server(struct xdp_md *ctx, const struct datagram *d)
 {
-	__u32 key = 0;
+	__u64 key = 0;
 	struct guard *g = bpf_map_lookup_elem(&guard_map, &key);
-	__be16 opcode = 0;
+	struct scratch *s;
+	__be16 *opcode;
 
 	if (!g || !g->on || !g->tftp_port || g->tftp_port != d->port || !for_us(d))
 		return 0;
-	return !g->tftp_single || bpf_xdp_load_bytes(ctx, d->payload, &opcode, sizeof(opcode)) ||
-	       bpf_ntohs(opcode) < TFTP_DATA || bpf_ntohs(opcode) > TFTP_ERROR;
+	s = get_scratch();
+	if (!g->tftp_single || !s)
+		return 1;
+	opcode = (void *)s->frame;
+	return bpf_xdp_load_bytes(ctx, d->payload, opcode, sizeof(*opcode)) || bpf_ntohs(*opcode) < TFTP_DATA ||
+	       bpf_ntohs(*opcode) > TFTP_ERROR;
 }
 
 /* Does what is passed to this port end in our own socket? */
 static __always_inline int is_ours(__u16 port)
 {
-	__u32 key = 0;
+	__u64 key = 0;
 	struct guard *g = bpf_map_lookup_elem(&guard_map, &key);
 
 	return port == PORT_BINL && g && g->strays;

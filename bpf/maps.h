@@ -249,8 +249,22 @@ struct {
 	__type(value, struct scratch);
 } scratch_map SEC(".maps");
 
-/* The key is as long as a spilled pointer, whose place on the stack clang may
- * give it: a shorter one the verifier would take for a leak of its other half. */
+/*
+ * A key of 32 bits, as a whole word. Only such are ever stored on the stack, on
+ * which clang lays out things as it likes: without CAP_PERFMON, kernels before
+ * 6.13 let no part of a word be overwritten that holds a spilled register, or
+ * anything that their verifier takes for one (b0e66977dc07 mended that). So
+ * what helpers fill is in scratch_map, and gen.go has -mcpu=v2.
+ */
+static __always_inline __u64 map_key(__u32 key)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return key;
+#else
+	return (__u64)key << 32;
+#endif
+}
+
 static __always_inline struct scratch *get_scratch(void)
 {
 	__u64 key = 0;

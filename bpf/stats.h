@@ -12,7 +12,8 @@
 /* The program runs in softirq: nothing else on this CPU counts meanwhile. */
 static __always_inline void count(__u32 reason)
 {
-	__u64 *counter = bpf_map_lookup_elem(&counters_map, &reason);
+	__u64 key = map_key(reason);
+	__u64 *counter = bpf_map_lookup_elem(&counters_map, &key);
 
 	if (counter)
 		*counter += 1;

@@ -15,7 +15,7 @@
  * stale_ns is no beat. */
 static __always_inline int alive(__u64 now)
 {
-	__u32 key = 0;
+	__u64 key = 0;
 	volatile __u64 *beat = bpf_map_lookup_elem(&heartbeat_map, &key);
 	__u64 last = beat ? *beat : 0;
 
@@ -24,7 +24,7 @@ static __always_inline int alive(__u64 now)
 
 static __always_inline enum deliver delivery(__u16 port)
 {
-	__u32 key = 0;
+	__u64 key = 0;
 	/* Volatile, so that both are read: a computed address is more than the
 	 * verifier allows without CAP_PERFMON. */
 	volatile struct settings *s = bpf_map_lookup_elem(&settings_map, &key);
@@ -52,19 +52,30 @@ static __always_inline int is_broadcast(const __u8 *mac)
 	return (mac[0] & mac[1] & mac[2] & mac[3] & mac[4] & mac[5]) == 0xff;
 }
 
+/* struct addr_key, as map_key has it. */
+static __always_inline __u64 addr_key(__be32 ip, __u16 outer, __u16 inner)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return ip | (__u64)outer << 32 | (__u64)inner << 48;
+#else
+	return (__u64)ip << 32 | (__u32)outer << 16 | inner;
+#endif
+}
+
 /* The limited broadcast on both layers, or an address of ours with its MAC:
  * what a switch floods to us for others is not touched. */
 static __always_inline int for_us(const struct datagram *d)
 {
-	struct addr_key key = { .ip = d->ip->dst, .vid = { d->vid[0], d->vid[1] } };
+	__be32 ip = d->ip->dst;
+	__u64 key = addr_key(ip, d->vid[0], d->vid[1]);
 	struct addr_value *addr;
 
-	if (key.ip == 0xffffffff && is_broadcast(d->eth->dst))
+	if (ip == 0xffffffff && is_broadcast(d->eth->dst))
 		return 1;
 	addr = bpf_map_lookup_elem(&addrs_map, &key);
 	if (addr && same_mac(addr->mac, d->eth->dst))
 		return 1;
-	key.vid[0] = key.vid[1] = ANY_VID;
+	key = addr_key(ip, ANY_VID, ANY_VID);
 	addr = bpf_map_lookup_elem(&addrs_map, &key);
 	return addr && same_mac(addr->mac, d->eth->dst);
 }
@@ -80,8 +91,7 @@ static __always_inline enum reason to_socket(struct xdp_md *ctx)
 /* What check_options left in scratch_map, of len bytes. */
 static __always_inline enum reason to_ring(struct xdp_md *ctx, __u64 len, enum reason delivered)
 {
-	__u32 key = 0;
-	struct scratch *s = bpf_map_lookup_elem(&scratch_map, &key);
+	struct scratch *s = get_scratch();
 
 	if (!s || !in_range(&len, 1, MAX_FRAME))
 		return REASON_RING_FULL;

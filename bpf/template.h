@@ -135,10 +135,10 @@ static __always_inline int find_verdict(struct scratch *s, __u32 slot, const str
 __noinline int find_template(__u32 slot)
 {
 	struct scratch *s = get_scratch();
-	const struct layout *l = bpf_map_lookup_elem(&layouts_map, &slot);
+	__u64 key = map_key(slot), hash;
+	const struct layout *l = bpf_map_lookup_elem(&layouts_map, &key);
 	const struct pattern *p;
 	const struct ask *a;
-	__u64 hash;
 	__u32 *found, at;
 
 	if (!s || !l)
@@ -148,7 +148,8 @@ __noinline int find_template(__u32 slot)
 	if (!found)
 		return 0;
 	at = *found;
-	p = bpf_map_lookup_elem(&patterns_map, &at);
+	key = map_key(at);
+	p = bpf_map_lookup_elem(&patterns_map, &key);
 	if (!p)
 		return 0;
 	a = &s->ask;
@@ -160,7 +161,7 @@ __noinline int find_template(__u32 slot)
 
 static __always_inline enum answer way_back(__u16 port, enum deliver how)
 {
-	__u32 key = 0;
+	__u64 key = 0;
 	volatile struct settings *s = bpf_map_lookup_elem(&settings_map, &key);
 	enum answer on67, on4011;
 
@@ -208,15 +209,14 @@ __noinline enum reason by_template(struct xdp_md *ctx)
 {
 	struct scratch *s = get_scratch();
 	const struct length *l;
-	__u64 len;
-	__u32 key;
+	__u64 len, key;
 
 	if (!s)
 		return GO_ON;
 	len = s->ask.len;
 	if (!in_range(&len, sizeof(struct bootp), MAX_MESSAGE))
 		return GO_ON;
-	key = s->ask.port == PORT_DHCP ? len : len + MAX_MESSAGE + 1;
+	key = map_key(s->ask.port == PORT_DHCP ? len : len + MAX_MESSAGE + 1);
 	l = bpf_map_lookup_elem(&lengths_map, &key);
 	if (!l || !l->layout[0])
 		return GO_ON;
@@ -238,7 +238,7 @@ __noinline enum reason by_template(struct xdp_md *ctx)
  * read once, and before any of them. */
 static __always_inline enum reason try_templates(struct xdp_md *ctx, const struct datagram *d, enum deliver how)
 {
-	__u64 key = 0; /* as in get_scratch */
+	__u64 key = 0;
 	volatile __u64 *holds = bpf_map_lookup_elem(&generation_map, &key);
 	__u64 generation = holds ? *holds : 0;
 	struct scratch *s;

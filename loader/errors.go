@@ -79,12 +79,9 @@ func (e *BusyError) Is(target error) bool {
 func loadReason(err error) error {
 	var refused *ebpf.VerifierError
 	switch {
-	case errors.As(err, &refused):
-		last := "no log"
-		if n := len(refused.Log); n > 0 {
-			last = refused.Log[n-1]
-		}
-		return fmt.Errorf("this kernel's verifier refuses the program (%s): %w", strings.TrimSpace(last), err)
+	case errors.As(err, &refused) && len(refused.Log) > 0:
+		// Its text quotes the log's last line, or the one before the verifier's statistics.
+		return fmt.Errorf("this kernel's verifier refuses the program: %w", err)
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("the kernel forbids BPF to this process (a container without CAP_BPF in the initial user namespace, or a security module): %w", err)
 	case errors.Is(err, ebpf.ErrNotSupported):

@@ -110,9 +110,15 @@ func TestAttachReason(t *testing.T) {
 
 // EACCES is the verifier's, EPERM the lack of a privilege; they are told apart by more than errno.
 func TestLoadReason(t *testing.T) {
-	refused := &ebpf.VerifierError{Cause: unix.EACCES, Log: []string{"0: R1=ctx", "R3 invalid mem access 'scalar'"}}
-	mustContain(t, loadReason(fmt.Errorf("program xdpxe: %w", refused)).Error(), "verifier", "R3 invalid mem access")
-	mustContain(t, loadReason(&ebpf.VerifierError{Cause: unix.EPERM}).Error(), "verifier", "no log")
+	refused := &ebpf.VerifierError{Cause: unix.EACCES, Log: []string{
+		"0: R1=ctx", "7: (85) call bpf_xdp_load_bytes#189", "R3 invalid mem access 'scalar'", "processed 8 insns (limit 1000000) max_states_per_insn 0",
+	}}
+	got := loadReason(fmt.Errorf("program xdpxe: %w", refused)).Error()
+	mustContain(t, got, "verifier refuses", "R3 invalid mem access 'scalar'")
+	if strings.Contains(got, "processed") || strings.Count(got, "R3") != 1 {
+		t.Errorf("%q", got)
+	}
+	mustContain(t, loadReason(&ebpf.VerifierError{Cause: unix.EPERM}).Error(), "forbids BPF") // it came to no verification
 	mustContain(t, loadReason(fmt.Errorf("map: %w", unix.EPERM)).Error(), "forbids BPF")
 	if err := errors.New("else"); loadReason(err) != err {
 		t.Error("another error was changed")
