@@ -96,12 +96,10 @@ func (t *Tokens) check(token, id string) (deploy.Identity, error) {
 	machine, sum, _ := strings.Cut(token, ".")
 	got, err := base64.RawURLEncoding.DecodeString(sum)
 	if err != nil || !hmac.Equal(got, seal(*secret, id, machine)) {
-		return deploy.Identity{}, errWrongToken
+		return deploy.Identity{}, unauthorized("the token is not this deployment's")
 	}
 	return deploy.ParseIdentity(machine)
 }
-
-var errWrongToken = errors.New("the token is not this deployment's")
 
 func seal(secret []byte, id, machine string) []byte {
 	h := hmac.New(sha256.New, secret)
