@@ -97,7 +97,7 @@ func newDaemon(ctx context.Context, cfg *config.Config, store *fdstore.Store, lo
 	if root != nil {
 		c := tftpConfig(cfg, store, log)
 		if d.memory != nil {
-			c.Gate = d.memory.openGate(d.kept, d.name, d.gateSettings(cfg))
+			c.Gate = d.memory.openGate(d.kept, d.name, gateSettings(cfg, d.strict, hooks))
 		}
 		if d.tftp, err = tftp.Listen(c, root); err != nil {
 			if errors.Is(err, tftp.ErrUploads) {
@@ -171,7 +171,7 @@ func (d *daemon) adopt(cfg *config.Config, root *content.Root, hooks map[string]
 		d.root.Close()
 	}
 	d.kept.reconfigure(cfg)
-	d.memory.reconfigure(d.gateSettings(cfg))
+	d.memory.reconfigure(gateSettings(cfg, d.strict, hooks))
 	d.config, d.root, d.hooks = cfg, root, hooks
 }
 

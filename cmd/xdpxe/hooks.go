@@ -64,6 +64,19 @@ func (h *webhook) answered(a hook.Answer, took time.Duration, log *zap.Logger) {
 	}
 }
 
+// variablesOf returns what templates get of what the webhooks have said of a machine.
+func variablesOf(hooks map[string]*webhook) func([]byte, string, time.Time) map[string]string {
+	names := slices.Sorted(maps.Keys(hooks))
+	return func(mac []byte, profile string, now time.Time) map[string]string {
+		for _, name := range names {
+			if v := hooks[name].Variables(mac, profile, now); v != nil {
+				return v
+			}
+		}
+		return nil
+	}
+}
+
 // closeHooks closes the webhooks that are not among others.
 func closeHooks(hooks, but map[string]*webhook) {
 	for name, h := range hooks {

@@ -28,36 +28,57 @@ func (d *deployments) addStatus(st *control.Status, now time.Time) {
 	for _, p := range s.Problems(maxProblemsShown) {
 		st.Store.Problems = append(st.Store.Problems, p.Key+": "+p.Err)
 	}
+	states, duplicates := d.counts.of(s, now)
 	st.Deployments = &control.Deployments{
-		States: d.counts.of(s, now), Machines: sum.Machines, Held: sum.Held, Groups: sum.Groups, Ignored: sum.Ignored,
+		States: states, Duplicates: duplicates, Machines: sum.Machines, Held: sum.Held, Groups: sum.Groups, Ignored: sum.Ignored,
 		EventsLost: d.catalogue.NotesLost(), SeenLost: seen.Lost + seen.Refused, SeenWait: seen.Waiting,
 	}
 	st.Fleet = d.fleet.status()
 }
 
-// stateCounts remembers for a moment how many deployments are in which state:
-// to count them is to look at all, and at all machines of their groups. Whoever asks
-// how often, it takes a twentieth of a core at most.
+// stateCounts remembers for a moment how many deployments are in which state,
+// and which UUIDs several machines show: to count them is to look at all, and at
+// all machines of their groups. Whoever asks how often, it takes a twentieth of a
+// core at most.
 type stateCounts struct {
-	mu     sync.Mutex
-	until  time.Time // what was counted is good enough
-	states []control.DeploymentState
+	mu         sync.Mutex
+	until      time.Time // what was counted is good enough
+	states     []control.DeploymentState
+	duplicates []control.DuplicateUUID
 }
+
+// maxDuplicatesShown bounds the UUIDs in a status, and the machines of each.
+const maxDuplicatesShown = 20
 
 const countShare = 20
 
-func (c *stateCounts) of(s *deploy.Snapshot, now time.Time) []control.DeploymentState {
+func (c *stateCounts) of(s *deploy.Snapshot, now time.Time) ([]control.DeploymentState, []control.DuplicateUUID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !now.Before(c.until) {
 		began := time.Now()
 		states := s.States(now)
+		c.duplicates = duplicatesOf(s)
 		c.until, c.states = now.Add(countShare*time.Since(began)), nil
 		for _, state := range slices.SortedFunc(maps.Keys(states), func(a, b deploy.State) int { return strings.Compare(string(a), string(b)) }) {
 			c.states = append(c.states, control.DeploymentState{State: string(state), Count: states[state]})
 		}
 	}
-	return c.states
+	return c.states, c.duplicates
+}
+
+func duplicatesOf(s *deploy.Snapshot) (list []control.DuplicateUUID) {
+	for _, d := range s.Duplicates() {
+		if len(list) == maxDuplicatesShown {
+			break
+		}
+		one := control.DuplicateUUID{UUID: d.UUID.String()}
+		for _, m := range d.Machines[:min(len(d.Machines), maxDuplicatesShown)] {
+			one.Machines = append(one.Machines, m.String())
+		}
+		list = append(list, one)
+	}
+	return list
 }
 
 // status says who else answers; nil: nobody that this server could know of.

@@ -57,6 +57,9 @@ func (p *statusText) deployed() {
 	fmt.Fprintf(p.w, "  deployments: %s\n", strings.Join(states, ", "))
 	fmt.Fprintf(p.w, "  %s recorded, %d held for approval; %s; ignored: %s\n",
 		count(d.Machines, "machine"), d.Held, count(d.Groups, "group"), count(d.Ignored, "pattern"))
+	for _, u := range d.Duplicates {
+		fmt.Fprintf(p.w, "  UUID %s is shown by %s: deploy to them by hardware address\n", u.UUID, strings.Join(u.Machines, ", "))
+	}
 	if d.EventsLost+d.SeenLost > 0 {
 		fmt.Fprintf(p.w, "  too many at once: %d events of deployments not written, %d machines not recorded\n", d.EventsLost, d.SeenLost)
 	}

@@ -150,6 +150,6 @@ func (d *daemon) newDecider(cfg *config.Config, hooks map[string]*webhook) *deci
 	return decide.New(c)
 }
 
-func (d *daemon) gateSettings(cfg *config.Config) bootfile.Settings {
-	return bootfile.Settings{Policy: cfg.Policy, Strict: d.strict}
+func gateSettings(cfg *config.Config, strict bool, hooks map[string]*webhook) bootfile.Settings {
+	return bootfile.Settings{Policy: cfg.Policy, Strict: strict, Variables: variablesOf(hooks)}
 }

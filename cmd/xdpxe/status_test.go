@@ -129,6 +129,7 @@ func busy() control.Status {
 		Deployments: &control.Deployments{
 			States:   []control.DeploymentState{{State: "failed", Count: 1}, {State: "waiting", Count: 12}},
 			Machines: 20, Held: 4, Groups: 2, Ignored: 1, EventsLost: 5, SeenLost: 6, SeenWait: 8,
+			Duplicates: []control.DuplicateUUID{{UUID: "4c4c4544-0044-4810-8031-b4c04f4a4e31", Machines: []string{"52:54:00:00:00:01", "52:54:00:00:00:02"}}},
 		},
 		Memory: &control.Memory{Bindings: 9, Addresses: 7, Contested: 2, Pushed: 3, Timelines: 11, Forgotten: 4, EventsDropped: 5},
 		Fleet: &control.Fleet{Name: "boot1", Member: true, Members: []control.Member{

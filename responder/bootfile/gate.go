@@ -48,6 +48,9 @@ type Config struct {
 type Settings struct {
 	Policy *policy.Snapshot
 	Strict bool // a client gets what its profile allows, and nothing else
+	// Variables are those of a machine that boots a profile without a deployment,
+	// as a webhook has said it; nil: there are none.
+	Variables func(mac []byte, profile string, now time.Time) map[string]string
 }
 
 // Gate is a tftp.Gate. Its methods are safe for concurrent use.

@@ -121,6 +121,9 @@ func (g *Gate) data(c *client) script.Data {
 		},
 		Server: script.Server{Name: g.cfg.Server, Address: c.Server.Unmap()},
 	}
+	if v := g.settings.Load().Variables; v != nil {
+		d.Vars = v(m.MAC.Bytes(), m.Profile, g.cfg.Now())
+	}
 	if g.cfg.Catalogue == nil {
 		return d
 	}

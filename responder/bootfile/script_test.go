@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/xdpxe/xdpxe/responder/binding"
 	"github.com/xdpxe/xdpxe/responder/deploy"
@@ -95,6 +96,21 @@ func TestWithoutCatalogue(t *testing.T) {
 	if h := b.heard.await(t, "pxe/linux.0", "complete"); h.Profile != "linux" || h.Deployment != "" || h.Address != home {
 		t.Errorf("heard of %+v", h)
 	}
+}
+
+// TestVariablesOfAWebhook: who boots without a deployment has those of the
+// program that said what it boots, for that profile.
+func TestVariablesOfAWebhook(t *testing.T) {
+	s := settings(t, false)
+	s.Variables = func(mac []byte, profile string, _ time.Time) map[string]string {
+		if string(mac) != string(macA.Bytes()) || profile != "linux" {
+			return nil
+		}
+		return map[string]string{"disk": "sda"}
+	}
+	b := newBed(t, Config{Names: names{home: {MAC: macA, Profile: "linux"}, other: {MAC: macB, Profile: "linux"}}}, s, map[string]string{"a.tmpl": "{{.Vars.disk}}"}).run()
+	b.get(home, "a", "sda")
+	b.refused(other, "a", 0, "")
 }
 
 func TestCheck(t *testing.T) {

@@ -23,6 +23,14 @@ type Deployments struct {
 	EventsLost uint64            `json:"events_lost"`  // of deployments: not written, as there were too many
 	SeenLost   uint64            `json:"seen_lost"`    // machines that were not recorded, as there were too many
 	SeenWait   int               `json:"seen_waiting"` // machines that wait to be recorded
+	Duplicates []DuplicateUUID   `json:"duplicate_uuids,omitempty"`
+}
+
+// DuplicateUUID is a UUID that several machines show: the ports of one, or a
+// vendor's mistake, after which a deployment by UUID is for all of them.
+type DuplicateUUID struct {
+	UUID     string   `json:"uuid"`
+	Machines []string `json:"machines"` // hardware addresses
 }
 
 // Memory counts what is remembered of machines without a store.

@@ -151,6 +151,9 @@ func (h *Hook) file(e *entry, a Answer, err error, took time.Duration) {
 	}
 	e.answered, e.answer, e.until = true, a, e.asked.Add(took+life)
 	e.answer.Err = err
+	if err == nil {
+		h.given.put(&e.key, &a, e.asked)
+	}
 }
 
 // Stats count what a hook was asked and answered.

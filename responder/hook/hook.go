@@ -45,6 +45,7 @@ type Hook struct {
 	queue  chan *entry
 
 	shards [shards]shard
+	given  given
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -71,6 +72,7 @@ func New(c Config) (*Hook, error) {
 		h.client = newClient(socket, c.Concurrent)
 	}
 	h.init()
+	h.given.most = c.Remember
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.done.Add(1)
 	go h.dispatch()

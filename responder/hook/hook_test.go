@@ -199,6 +199,46 @@ func TestLifetime(t *testing.T) {
 	}
 }
 
+// TestVariables: templates get those of the newest answer, for the profile that
+// it named, after it is out of date too.
+func TestVariables(t *testing.T) {
+	p := startProgram(t, "")
+	h := start(t, p.url, func(c *Config) { c.Remember = shards })
+	later, mac := t0.Add(keepVariables/2), machine(1).MAC
+	say := func(i int, at time.Time, text string) {
+		t.Helper()
+		expect(t, h.Ask(machine(i), at), Asking)
+		<-p.asked
+		p.say <- says(text)
+		<-h.answered
+	}
+	disk := func(mac []byte, profile string, at time.Time) string { return h.Variables(mac, profile, at)["disk"] }
+	say(1, t0, `{"boot":"linux","ttl":1,"variables":{"disk":"sda"}}`)
+	if got := disk(mac, "linux", later); got != "sda" {
+		t.Errorf("disk %q", got)
+	}
+	if a, b, c := disk(mac, "other", later), disk(machine(2).MAC, "linux", later), disk(nil, "linux", later); a+b+c != "" {
+		t.Errorf("of another profile %q, machine %q, of nobody %q", a, b, c)
+	}
+	if got := disk(mac, "linux", t0.Add(keepVariables+time.Second)); got != "" {
+		t.Errorf("after an hour %q", got)
+	}
+	say(1, later, `{"boot":"linux","ttl":1,"variables":{"disk":"sdb"}}`)
+	if got := disk(mac, "linux", later); got != "sdb" {
+		t.Errorf("of the newer answer %q", got)
+	}
+	say(1, later.Add(10*time.Minute), `{"boot":"linux"}`)
+	if got := disk(mac, "linux", later.Add(10*time.Minute)); got != "" {
+		t.Errorf("of an answer without %q", got)
+	}
+	for i := range 3 * shards {
+		say(10+i, t0, `{"boot":"linux","variables":{"disk":"sda"}}`)
+	}
+	if n := len(h.given.to); n != shards {
+		t.Errorf("%d machines are remembered, at most %d", n, shards)
+	}
+}
+
 // TestSlowDelaysItsOwn: a question that hangs keeps none but its client, which
 // has failed by the deadline of Ask's clock; then it is put again.
 func TestSlowDelaysItsOwn(t *testing.T) {
