@@ -6,7 +6,8 @@ import (
 )
 
 // Error is one mistake and its place. Line and Col count from 1, Col in
-// characters; both are 0 if the configuration is not from a file.
+// characters; both are 0 if the configuration is not from a file, and Col if a
+// template's parser does not say it.
 type Error struct {
 	File      string
 	Line, Col int
@@ -21,7 +22,10 @@ func (e *Error) Error() string {
 	if e.File != "" {
 		b.WriteString(e.File + ":")
 		if e.Line > 0 {
-			fmt.Fprintf(&b, "%d:%d:", e.Line, e.Col)
+			fmt.Fprintf(&b, "%d:", e.Line)
+		}
+		if e.Col > 0 {
+			fmt.Fprintf(&b, "%d:", e.Col)
 		}
 		b.WriteByte(' ')
 	}
